@@ -1,0 +1,1 @@
+"""What a run came to, read from its records: leaderboard and report. Nothing here trains."""

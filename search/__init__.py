@@ -1,0 +1,1 @@
+"""Data, splits, training, trials, ledger and records of a study."""

@@ -1,0 +1,184 @@
+"""From finished trials to the ensemble: the candidate table, the choice of members and weights, the saved artefact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble import collapse, crossfit, select
+from ensemble.model import Candidate, Ensemble
+from search import metrics
+from search.data import Dataset
+from search.objective import Objective, full_plan
+from search.records import Run, Trial
+from search.splits import Folds
+from search.training.process import TrainingProcess
+from search.training.recipe import Recipe
+from spaces.families import FAMILIES
+
+Array = NDArray[Any]
+N_ROUNDS = 25
+MOST_CANDIDATES = 50
+NAMED_LOSSES = {"log_loss": "log_loss", "rmse": "squared_error"}  # the losses that selection computes fast
+
+
+@dataclass(frozen=True)
+class CandidateTable:
+    """Held-out predictions of the best trials at their chosen epochs, repeats laid out as further rows.
+
+    Attributes
+    ----------
+    trials : tuple of Trial
+        Best first.
+    predictions : ndarray, shape (n_candidates, n_held, n_outputs)
+        ``n_held`` counts a row once for each repeat that holds it out.
+    y : ndarray, shape (n_held, n_outputs)
+    repeats, rows : ndarray of int, shape (n_held,)
+        Repeat and row of each line of the table.
+    units : ndarray of int, shape (n_held,)
+        Rows that belong together (the same row, group or duplicates) share a number.
+    time : ndarray of shape (n_held,) or None
+        Sort key of time-ordered data.
+    """
+
+    trials: tuple[Trial, ...]
+    predictions: Array
+    y: Array
+    repeats: Array
+    rows: Array
+    units: Array
+    time: Array | None
+
+    def score(self, metric: metrics.Metric, predictions: Array) -> float:
+        """The metric on each repeat's held rows together, averaged; NaN predictions are left out."""
+        scores = []
+        for repeat in np.unique(self.repeats):
+            is_in = (self.repeats == repeat) & ~np.isnan(predictions[:, 0])
+            scores.append(metric.score(self.y[is_in], predictions[is_in]))
+        return float(np.mean(scores))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Members and weights, with what they score on rows that did not choose them.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_candidates,)
+    n_distinct : int
+        Candidates left when near-identical ones count as one.
+    score, in_sample_score, best_single_score : float
+        Cross-fitted; on the rows that chose (too good); of the best single trial, cross-fitted.
+    """
+
+    weights: Array
+    n_distinct: int
+    n_alternatives: int
+    n_rounds: int
+    score: float
+    in_sample_score: float
+    best_single_score: float
+
+
+def candidate_table(run: Run, dataset: Dataset, folds: Folds, trials: Sequence[Trial]) -> CandidateTable:
+    """The held-out predictions of at most 50 completed trials, best first."""
+    best = sorted(trials, key=lambda trial: (min(trial.curve), trial.number))[:MOST_CANDIDATES]
+    stored = [run.out_of_fold(t.number)[t.kept_epochs.index(t.chosen_epoch or 0)] for t in best]
+    is_held = ~np.isnan(stored[0][..., 0])
+    repeats, rows = np.nonzero(is_held)
+    units = folds.units if folds.units is not None else np.arange(dataset.n_rows)
+    return CandidateTable(
+        trials=tuple(best),
+        predictions=np.stack([p[is_held] for p in stored]).astype(np.float64),
+        y=dataset.y[rows],
+        repeats=repeats,
+        rows=rows,
+        units=units[rows],
+        time=None if dataset.time is None else dataset.time[rows],
+    )
+
+
+def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generator) -> Choice:
+    """Choose members and weights on all rows, and score the same choice made on other rows than it is scored on."""
+    loss: Any = NAMED_LOSSES.get(metric.name) or (lambda y, p, w: metrics.loss(metric, y, p, w))
+    architectures = [_architecture(trial) for trial in table.trials]
+
+    def pick(candidates: Array, y: Array, row_weights: Array | None) -> tuple[Array, Array, Any]:
+        keep = collapse(candidates, architectures, y=y, row_weights=row_weights, loss=loss).keep
+        selection = select(candidates[keep], y, loss=loss, row_weights=row_weights, n_rounds=N_ROUNDS)
+        weights = np.zeros(len(candidates))
+        weights[keep] = selection.weights
+        return weights, keep, selection
+
+    def best_single(candidates: Array, y: Array, row_weights: Array | None) -> Array:
+        losses = [metrics.loss(metric, y, one, row_weights) for one in candidates]
+        return np.eye(len(candidates))[int(np.argmin(losses))]
+
+    def honest(decide: Any, generator: np.random.Generator) -> float:
+        fitted = crossfit(
+            table.predictions, table.y, decide=decide, rng=generator, groups=table.units, time=table.time
+        )
+        return float(np.mean([table.score(metric, p) for p in fitted.predictions]))
+
+    weights, keep, selection = pick(table.predictions, table.y, None)
+    first, second = rng.spawn(2)
+    return Choice(
+        weights=weights,
+        n_distinct=int(keep.sum()),
+        n_alternatives=selection.n_alternatives,
+        n_rounds=len(selection.path),
+        score=honest(lambda *given: pick(*given)[0], first),
+        in_sample_score=table.score(metric, np.tensordot(weights, table.predictions, axes=1)),
+        best_single_score=honest(best_single, second),
+    )
+
+
+def _architecture(trial: Trial) -> str:
+    return json.dumps([trial.family, FAMILIES[trial.family].structure(trial.config)], default=str)
+
+
+def bagged(run: Run, members: Sequence[tuple[Trial, float]]) -> list[Candidate]:
+    """The fold models of the members, from their stored weights."""
+    return [_candidate(trial, weight, run.weights(trial.number)) for trial, weight in members]
+
+
+def refitted(
+    dataset: Dataset, objective: Objective, members: Sequence[tuple[Trial, float]], n_models: int
+) -> list[Candidate]:
+    """The members trained again on all rows, to the epoch that was chosen, ``n_models`` of each."""
+    from dataclasses import replace
+
+    from search.study import packed
+
+    plan = full_plan(dataset, n_models)
+    candidates = []
+    with TrainingProcess(plan, objective.metric.name, dataset.task) as process:
+        for trial, weight in members:
+            epoch = trial.chosen_epoch or 1
+            defaults: Recipe = replace(objective.defaults, checkpoints=(epoch,))
+            again = replace(objective, process=process, plan=plan, defaults=defaults)
+            trained = process.train(again.request(trial.number, trial.family, trial.config, {}))
+            candidates.append(_candidate(trial, weight, packed(trained, again)))
+    return candidates
+
+
+def _candidate(trial: Trial, weight: float, arrays: dict[str, Array]) -> Candidate:
+    return Candidate(
+        trial=trial.number,
+        family=trial.family,
+        weight=weight,
+        architecture=str(arrays["architecture"]),
+        weights=tuple(arrays[name] for name in sorted(arrays) if name.startswith("weight_")),
+        target_center=arrays["target_center"],
+        target_scale=arrays["target_scale"],
+    )
+
+
+def save_ensemble(run: Run, dataset: Dataset, candidates: Sequence[Candidate], facts: dict[str, Any]) -> None:
+    """Write the predicting artefact into the run."""
+    Ensemble(dataset.schema, dataset.task, candidates, facts).save(run.path / "ensemble")

@@ -1,0 +1,191 @@
+"""The configuration of a study: one TOML file, overridden by flags, checked at the door."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from search import toml
+
+Demo = Literal["breast_cancer", "wine", "digits", "diabetes", "iris"]
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+class ConfigError(ValueError):
+    """A configuration that breaks a rule; the message is one line."""
+
+
+def seconds(duration: str | float) -> float:
+    """The seconds of a duration: a number of seconds, or text such as 90s, 10m, 1h30m.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or not above zero.
+    """
+    if isinstance(duration, bool) or not isinstance(duration, str | int | float):
+        raise ConfigError(
+            f"a duration is a number of seconds or text such as 90s, 10m or 1h30m, not {duration!r}"
+        )
+    value = _seconds_of_text(duration) if isinstance(duration, str) else float(duration)
+    if not 0.0 < value < float("inf"):
+        raise ConfigError(f"a duration must be above zero and finite, not {duration!r}")
+    return value
+
+
+def _seconds_of_text(text: str) -> float:
+    number = r"\d+(?:\.\d+)?"
+    if re.fullmatch(number, text.strip()):
+        return float(text)
+    parts = re.fullmatch(
+        rf"(?:({number})d)?(?:({number})h)?(?:({number})m)?(?:({number})s)?", text.strip().lower()
+    )
+    if parts is None or not any(parts.groups()):
+        raise ConfigError(
+            f"a duration is a number of seconds or text such as 90s, 10m or 1h30m, not {text!r}"
+        )
+    return sum(float(n or 0) * unit for n, unit in zip(parts.groups(), _UNITS.values(), strict=True))
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _duration(value: Any) -> Any:
+    return None if value is None else seconds(value)
+
+
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
+
+
+class StudyConfig(BaseModel):
+    """Everything that a study is told. `None` means: chosen from the data, and printed with its reason."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    data: Name | None = None
+    """Path of the table: CSV, TSV or Parquet, also gzipped; relative to the working directory."""
+    target: Names = ()
+    """Target column, or several."""
+    demo: Demo | None = None
+    name: Name | None = None
+    task: Literal["binary", "multiclass", "multilabel", "regression"] | None = None
+    groups: Name | None = None
+    time_column: Name | None = None
+    drop: Names = ()
+    """Columns that are neither features nor targets."""
+    holdout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Fraction of the rows sealed away before anything is learned."""
+    splits: Annotated[int, Field(ge=1)] | None = None
+    """Folds; 1 means one holdout."""
+    repeats: Annotated[int, Field(ge=1)] | None = None
+    metric: Name | None = None
+    sampler: Literal["tpe", "random", "grid", "qmc", "cmaes"] = "tpe"
+    tuner: Literal["optuna", "keras-tuner"] = "optuna"
+    oracle: Literal["random", "bayesian", "grid"] = "bayesian"
+    """Which oracle proposes when `tuner` is keras-tuner."""
+    trials: Annotated[int, Field(ge=1)] = 30
+    time: Annotated[float | None, BeforeValidator(_duration)] = None
+    """Seconds after which no further trial starts; in TOML also text such as "10m"."""
+    epochs: Annotated[int, Field(ge=1)] = 100
+    """Epochs at most."""
+    patience: Annotated[float, Field(ge=0)] = 2.0
+    """A trial ends at this multiple of its best epoch so far, not before epoch 25; 0: never early."""
+    max_failures: Annotated[int, Field(ge=1)] = 5
+    """Failed trials in a row that end the study."""
+    families: Annotated[Names, Field(min_length=1)] = ("mlp",)
+    final: Literal["bag", "refit"] = "bag"
+    """The predictor: the average of the fold models, or members trained again on all rows."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    out: Name | None = None
+    """The run folder; by default runs/NAME with a number behind where that exists."""
+    space: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the search space by parameter: a value, {low, high, log, step}, or a list of choices."""
+
+
+def load(toml_path: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> StudyConfig:
+    """Read the TOML file, if any, and put the flags that are not None over it; without data, the demo.
+
+    Raises
+    ------
+    ConfigError
+        In one line, on an unreadable file, an unknown key (naming the nearest), a value against its rule,
+        or data without a target.
+    """
+    told = {} if toml_path is None else _read(Path(toml_path))
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    if "demo" in given:
+        told = {name: value for name, value in told.items() if name not in ("data", "target")}
+    if "data" in given:
+        told.pop("demo", None)
+    return _completed(check({**told, **given}))
+
+
+def check(values: Mapping[str, Any]) -> StudyConfig:
+    """A StudyConfig of these values; ConfigError in one line where a rule is broken."""
+    for name in values:
+        if name not in StudyConfig.model_fields:
+            raise ConfigError(f"unknown key {name!r}: the nearest is {nearest(name)!r}")
+    try:
+        return StudyConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from None
+
+
+def nearest(name: str) -> str:
+    """The key of StudyConfig that is spelled most like `name`."""
+    keys = list(StudyConfig.model_fields)
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), keys, n=1, cutoff=0.0)
+    return close[0]
+
+
+def to_toml(config: StudyConfig) -> str:
+    """The configuration as TOML; keys that are None are left out, and `load` gives the same configuration."""
+    return toml.dumps({name: value for name, value in config.model_dump().items() if value is not None})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the configuration {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise ConfigError(f"the configuration {str(path)!r} is not TOML: {error}") from None
+
+
+def _completed(config: StudyConfig) -> StudyConfig:
+    if config.data is None and config.demo is None:
+        if config.target:
+            raise ConfigError(f"a target needs a table: got target {config.target[0]!r} and no DATA")
+        return config.model_copy(update={"demo": "breast_cancer"})
+    if config.data is not None and config.demo is not None:
+        raise ConfigError(f"data and demo exclude each other: got {config.data!r} and {config.demo!r}")
+    if config.data is not None and not config.target:
+        raise ConfigError(f"a table needs --target COL, the column to predict: got only {config.data!r}")
+    if config.demo is not None and config.target:
+        raise ConfigError(
+            f"a demo has its own target: got --target {config.target[0]!r} and demo {config.demo!r}"
+        )
+    return config
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return f"{place}: {cause}"
+    rule = (
+        first["msg"]
+        .replace("Input should be", "must be")
+        .replace("String should", "must")
+        .replace("Tuple", "it")
+    )
+    return f"{place} {rule}, not {first['input']!r}"

@@ -1,0 +1,333 @@
+"""A table ready for a study: inputs by schema, targets, groups, time, duplicates."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.sources import demo, read_table
+from search.targets import DataError, read_targets
+from spaces.schema import Schema, Table
+from spaces.task import Kind, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DataError", "Dataset", "demo", "from_arrays", "from_frame", "read_table"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to learn from.
+
+    Parameters
+    ----------
+    name
+        For people.
+    schema, table
+        Format and values of the inputs.
+    y
+        Targets ``(n_rows, n_outputs)`` float64: 0/1, one-hot, or raw units.
+    task
+        What is predicted.
+    row_ids
+        ``(n_rows,)`` int64: position of each row in the source.
+    groups
+        ``(n_rows,)`` int64 codes of rows that must stay together, or ``None``.
+    time
+        ``(n_rows,)`` float64 or int64 sort key, or ``None``.
+    duplicates
+        ``(n_rows,)`` int64: rows with equal features share a number.
+    n_dropped
+        Rows of the source without a target.
+    fingerprint
+        SHA-256 of schema, values, targets, groups and time.
+    notes
+        Sentences about what was inferred.
+    """
+
+    name: str
+    schema: Schema
+    table: Table
+    y: np.ndarray
+    task: Task
+    row_ids: np.ndarray
+    groups: np.ndarray | None
+    time: np.ndarray | None
+    duplicates: np.ndarray
+    n_dropped: int
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows with a target."""
+        return int(self.y.shape[0])
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the targets."""
+        return int(self.y.shape[1])
+
+    def take(self, rows: np.ndarray) -> Dataset:
+        """Return the given rows under the same schema and task, with a fingerprint of their own."""
+        groups = None if self.groups is None else self.groups[rows]
+        time = None if self.time is None else self.time[rows]
+        table, y = self.table.take(rows), self.y[rows]
+        return replace(
+            self,
+            table=table,
+            y=y,
+            row_ids=self.row_ids[rows],
+            groups=groups,
+            time=time,
+            duplicates=self.duplicates[rows],
+            fingerprint=_fingerprint(self.schema, table, y, self.task, groups, time),
+        )
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    target: str | Sequence[str],
+    *,
+    name: str = "table",
+    task: Kind | None = None,
+    groups: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+) -> Dataset:
+    """Read a frame.
+
+    Parameters
+    ----------
+    frame
+        One row per case; it is not changed.
+    target
+        Column or columns to predict. Rows without one are left out and counted.
+    name
+        For people.
+    task
+        The kind of task; inferred when ``None`` (see `search.targets.infer_kind`).
+    groups, time
+        Columns that tell which rows belong together, and when a row was seen; neither is an input.
+    drop
+        Columns that are no inputs.
+
+    Raises
+    ------
+    DataError
+        If a column is absent, no input or row is left, or the target does not fit the task.
+    """
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    targets = [target] if isinstance(target, str) else list(target)
+    apart = [*targets, *([groups] if groups else []), *([time] if time else []), *drop]
+    for column in apart:
+        _check_column(column, frame)
+    return _assemble(
+        frame.loc[:, [c for c in frame.columns if c not in set(apart)]],
+        frame[targets],
+        name=name,
+        kind=task,
+        groups=frame[groups] if groups else None,
+        time=frame[time] if time else None,
+    )
+
+
+def from_arrays(
+    X: Any,
+    y: Any,
+    *,
+    name: str = "arrays",
+    task: Kind | None = None,
+    groups: Any = None,
+    time: Any = None,
+    feature_names: Sequence[str] | None = None,
+) -> Dataset:
+    """Read arrays, or frames and series, matched by position.
+
+    Parameters
+    ----------
+    X
+        Inputs ``(n_rows, n_columns)``.
+    y
+        Targets ``(n_rows,)`` or ``(n_rows, n_targets)``.
+    name, task
+        As in `from_frame`.
+    groups, time
+        ``(n_rows,)`` each, or ``None``.
+    feature_names
+        Names of the input columns; by default those of a frame, else ``x0``, ``x1``, ...
+
+    Raises
+    ------
+    DataError
+        If the lengths differ, or as in `from_frame`.
+    """
+    import pandas as pd
+
+    features = X.copy(deep=False) if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    if feature_names is not None or not isinstance(X, pd.DataFrame):
+        names = (
+            list(feature_names) if feature_names is not None else [f"x{i}" for i in range(features.shape[1])]
+        )
+        if len(names) != features.shape[1]:
+            raise DataError(f"feature_names must name {features.shape[1]} columns, not {len(names)}")
+        features = features.set_axis(names, axis=1)
+    targets = y if isinstance(y, (pd.DataFrame, pd.Series)) else pd.DataFrame(np.asarray(y))
+    if isinstance(targets, pd.Series):
+        targets = targets.to_frame(targets.name if targets.name is not None else "target")
+    elif not isinstance(y, pd.DataFrame):
+        n = targets.shape[1]
+        targets = targets.set_axis(["target"] if n == 1 else [f"target_{i}" for i in range(n)], axis=1)
+    sides = {"y": targets, "groups": _series(groups), "time": _series(time)}
+    for what, side in sides.items():
+        if side is not None and len(side) != len(features):
+            raise DataError(
+                f"X and {what} must have the same number of rows, not {len(features)} and {len(side)}"
+            )
+    return _assemble(features, targets, name=name, kind=task, groups=sides["groups"], time=sides["time"])
+
+
+def _series(values: Any) -> Any:
+    """Return values as a series, or ``None``."""
+    import pandas as pd
+
+    return None if values is None else pd.Series(values)
+
+
+def _check_column(column: str, frame: pd.DataFrame) -> None:
+    """Refuse a column that the frame does not have once, naming the nearest."""
+    names = list(frame.columns)
+    if names.count(column) > 1:
+        raise DataError(f"column names must be unique; {column!r} occurs {names.count(column)} times")
+    if column not in names:
+        nearest = difflib.get_close_matches(str(column), names, 1, cutoff=0.0)
+        hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
+        raise DataError(f"the table has no column {column!r}{hint}")
+
+
+def _assemble(
+    features: pd.DataFrame,
+    targets: pd.DataFrame,
+    *,
+    name: str,
+    kind: Kind | None,
+    groups: pd.Series | None,
+    time: pd.Series | None,
+) -> Dataset:
+    """Build the dataset from its parts, which are matched by position."""
+    if not features.shape[1]:
+        raise DataError("the table has no input column beside target, groups and time")
+    found = read_targets(targets.reset_index(drop=True), kind)
+    rows = found.rows
+    inputs = features.iloc[rows]
+    schema = Schema.infer(inputs)
+    table = schema.read(inputs)
+    notes = list(found.notes)
+    if found.n_dropped:
+        notes.append(f"{found.n_dropped} rows without a target were left out")
+    codes = None if groups is None else _group_codes(groups.iloc[rows], notes)
+    key = None if time is None else _time_key(time.iloc[rows])
+    return Dataset(
+        name=name,
+        schema=schema,
+        table=table,
+        y=found.y,
+        task=found.task,
+        row_ids=rows.astype(np.int64),
+        groups=codes,
+        time=key,
+        duplicates=_duplicates(table),
+        n_dropped=found.n_dropped,
+        fingerprint=_fingerprint(schema, table, found.y, found.task, codes, key),
+        notes=tuple(notes),
+    )
+
+
+def _group_codes(series: pd.Series, notes: list[str]) -> np.ndarray:
+    """Return group codes ``(n_rows,)``; a row without a group is a group of its own."""
+    import pandas as pd
+
+    codes = np.array(pd.factorize(series)[0], np.int64)
+    is_missing = codes < 0
+    if is_missing.any():
+        notes.append(f"{int(is_missing.sum())} rows without a group stand alone")
+        codes[is_missing] = codes.max() + 1 + np.arange(is_missing.sum())
+    return codes
+
+
+def _time_key(series: pd.Series) -> np.ndarray:
+    """Return a sort key ``(n_rows,)``: numbers as they are, dates in nanoseconds since 1970 (UTC)."""
+    import pandas as pd
+    from pandas.api import types
+
+    if series.isna().any():
+        raise DataError(
+            f"every row needs a time; {int(series.isna().sum())} have none: fill or drop these rows"
+        )
+    if types.is_timedelta64_dtype(series.dtype):
+        return series.to_numpy("timedelta64[ns]").astype(np.int64)
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
+    if types.is_numeric_dtype(series.dtype):
+        is_whole = types.is_integer_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+        key = series.to_numpy(np.int64 if is_whole else np.float64)
+        if not np.isfinite(key).all():
+            raise DataError("every row needs a finite time; some are infinite")
+        return key
+    numbers = pd.to_numeric(series.astype(object), errors="coerce")
+    if types.infer_dtype(series) == "string" and np.isfinite(numbers.to_numpy(np.float64)).all():
+        return numbers.to_numpy(np.float64)
+    return _parse_dates(series).to_numpy("datetime64[ns]").astype(np.int64)
+
+
+def _parse_dates(series: pd.Series) -> pd.Series:
+    """Read dates in one format for all rows, ISO 8601 first."""
+    import warnings
+
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas warns where it would guess row by row
+        for form in ("ISO8601", None):
+            try:
+                return pd.to_datetime(series, utc=True, format=form).dt.tz_localize(None)
+            except (ValueError, TypeError, UserWarning, OverflowError):
+                continue
+    raise DataError(
+        f"times must be numbers or dates of one format such as 2024-01-31, not {series.iloc[0]!r}"
+    )
+
+
+def _duplicates(table: Table) -> np.ndarray:
+    """Number the rows ``(n_rows,)`` so that equal inputs share a number; missing equals missing."""
+    numbers = np.where(
+        np.isnan(table.numbers), np.float32(np.nan), table.numbers + np.float32(0.0)
+    )  # -0 becomes 0
+    content = np.ascontiguousarray(np.hstack([numbers.view(np.int32), table.codes]))
+    rows = content.view(np.dtype((np.void, content.shape[1] * 4)))[:, 0]
+    return np.unique(rows, return_inverse=True)[1].astype(np.int64)
+
+
+def _fingerprint(
+    schema: Schema,
+    table: Table,
+    y: np.ndarray,
+    task: Task,
+    groups: np.ndarray | None,
+    time: np.ndarray | None,
+) -> str:
+    """Hash everything that a study depends on."""
+    header: dict[str, Any] = {"schema": schema.to_json(), "task": task.to_json(), "shape": list(y.shape)}
+    header |= {"has_groups": groups is not None, "has_time": time is not None}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
+    for array in (table.numbers, table.codes, y, groups, time):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

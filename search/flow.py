@@ -1,0 +1,372 @@
+"""The main job from a configuration to a finished run: data, splits, space, study, ensemble, report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reports.report import write_report
+from search import assembly, metrics
+from search.baselines import Baseline, baselines
+from search.config import StudyConfig, to_toml
+from search.data import Dataset, demo, from_frame, read_table
+from search.ledger import Event, Ledger, of_best_of, of_greedy
+from search.objective import Objective, fold_scores, make_plan, standard_error
+from search.progress import Progress
+from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
+from search.records import Run, Trial, versions
+from search.splits import Folds, make_folds, seal
+from search.study import Budget, Study
+from search.training.plan import Plan
+from search.training.process import TrainingFailed, TrainingProcess
+from search.training.recipe import Recipe
+from search.training.trained import pooled_loss
+from spaces.families import FAMILIES
+from spaces.signature import Signature
+from spaces.space import Space
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a study's run is, and how it ended."""
+
+    run_path: Path
+    is_interrupted: bool
+    n_completed: int
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One root seed, and a child for each purpose."""
+
+    root: int
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """The generator of a purpose."""
+        return np.random.default_rng(np.random.SeedSequence(self.root, spawn_key=(PURPOSES.index(purpose),)))
+
+    def number(self, purpose: str) -> int:
+        """A whole number for those who want one."""
+        return int(self.rng(purpose).integers(2**31))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that stands before the first trial."""
+
+    dataset: Dataset
+    sealed_rows: np.ndarray
+    folds: Folds
+    metric: metrics.Metric
+    space: Space
+    signature: Signature
+    seeds: Seeds
+
+
+def study(config: StudyConfig, *, command: str) -> Outcome:
+    """Run a study from its configuration to the finished run folder."""
+    prepared = prepare(config)
+    run = Run.create(config.out or free_place(config))
+    ledger = Ledger(run)
+    n_shown = 0 if config.time is not None and config.trials is None else config.trials
+    with Progress(n_shown, prepared.metric.name, budget_seconds=config.time) as progress:
+        _announce(progress, config, prepared)
+        references = _begin(run, config, prepared, command)
+        plan = make_plan(prepared.dataset, prepared.folds.members())
+        with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
+            objective = Objective(
+                process, plan, prepared.folds, prepared.signature, prepared.metric, _recipe(config),
+                prepared.seeds.number("training"),
+            )  # fmt: skip
+            trials, reason, is_interrupted = _search(run, ledger, config, prepared, objective, progress)
+        summary = _summary(prepared, plan, references, trials, reason)
+        completed = [trial for trial in trials if trial.status == "completed"]
+        if completed:
+            progress.say("choosing the ensemble")
+            _conclude(run, ledger, config, prepared, objective, completed, summary)
+        run.save_json("summary.json", summary)
+    run.export()
+    write_report(run)
+    if not is_interrupted:
+        run.finish()
+    return Outcome(run.path, is_interrupted, len(completed))
+
+
+def prepare(config: StudyConfig) -> Prepared:
+    """Read the data, seal the holdout, split, and lay out the space."""
+    seeds = Seeds(config.seed)
+    dataset, sealed_rows = _dataset(config, seeds)
+    folds = make_folds(
+        dataset, n_splits=config.splits, n_repeats=config.repeats, rng=seeds.rng("splits")
+    )
+    metric = metrics.metric_for(config.metric or metrics.default_metric(dataset.task), dataset.task)
+    signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
+    space = FAMILIES[_family(config)].space(signature).override(config.space)
+    return Prepared(dataset, sealed_rows, folds, metric, space, signature, seeds)
+
+
+def _family(config: StudyConfig) -> str:
+    name = config.families[0]
+    if len(config.families) != 1 or name not in FAMILIES:
+        raise ValueError(f"families must be one of {', '.join(FAMILIES)}, got {', '.join(config.families)}")
+    return name
+
+
+def _dataset(config: StudyConfig, seeds: Seeds) -> tuple[Dataset, np.ndarray]:
+    """The development rows, whose schema knows of no other row, and the positions of the sealed ones."""
+    frame, target = _frame(config)
+    whole = _read(frame, target, config)
+    if not config.holdout:
+        return whole, np.zeros(0, np.int64)
+    development, sealed = seal(whole, config.holdout, seeds.rng("holdout"))
+    return _read(frame.iloc[whole.row_ids[development]], target, config), whole.row_ids[sealed]
+
+
+def _frame(config: StudyConfig) -> tuple[pd.DataFrame, str | list[str]]:
+    if config.demo is not None:
+        return demo(config.demo)
+    assert config.data is not None
+    return read_table(config.data), list(config.target) if len(config.target) > 1 else config.target[0]
+
+
+def _read(frame: pd.DataFrame, target: str | list[str], config: StudyConfig) -> Dataset:
+    return from_frame(
+        frame, target, name=_name(config), task=config.task, groups=config.groups, time=config.time_column,
+        drop=config.drop,
+    )  # fmt: skip
+
+
+def _name(config: StudyConfig) -> str:
+    if config.name or config.demo:
+        return str(config.name or config.demo)
+    stem = Path(str(config.data)).name.split(".")[0]
+    return re.sub(r"[^\w-]+", "_", stem) or "table"
+
+
+def free_place(config: StudyConfig) -> Path:
+    """``runs/NAME``, or with the first number behind it that is free."""
+    place, number = Path("runs") / _name(config), 2
+    while place.exists():
+        place, number = Path("runs") / f"{_name(config)}-{number}", number + 1
+    return place
+
+
+def _recipe(config: StudyConfig) -> Recipe:
+    return Recipe(n_epochs=config.epochs, patience=config.patience)
+
+
+def _announce(progress: Progress, config: StudyConfig, prepared: Prepared) -> None:
+    dataset = prepared.dataset
+    kind = f"{dataset.task.kind} target {', '.join(dataset.task.target_names)}"
+    progress.say(f"{dataset.name}: {dataset.n_rows} rows, {dataset.schema.n_columns} columns, {kind}")
+    for note in dataset.notes:
+        progress.say(f"note: {note}")
+    if len(prepared.sealed_rows):
+        progress.say(f"holdout: {len(prepared.sealed_rows)} rows are sealed and used by nothing")
+    progress.say(f"splits: {prepared.folds.reason}")
+
+
+def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> tuple[Baseline, ...]:
+    """Write down what is known before the first trial; the result is the reference models."""
+    dataset, folds = prepared.dataset, prepared.folds
+    facts = {
+        "command": command,
+        "versions": versions(),
+        "metric": prepared.metric.name,
+        "is_higher_better": prepared.metric.is_higher_better,
+        "seed": config.seed,
+        "task": dataset.task.to_json(),
+        "schema": dataset.schema.to_json(),
+        "dataset": {
+            "name": dataset.name,
+            "n_rows": dataset.n_rows,
+            "n_columns": dataset.schema.n_columns,
+            "n_dropped": dataset.n_dropped,
+            "n_sealed": len(prepared.sealed_rows),
+            "fingerprint": dataset.fingerprint,
+            "notes": list(dataset.notes),
+        },
+        "folds": {
+            "kind": folds.kind,
+            "n_splits": folds.n_splits,
+            "n_repeats": folds.n_repeats,
+            "reason": folds.reason,
+            "fingerprint": folds.fingerprint,
+        },
+        "space": prepared.space.to_json(),
+    }
+    run.save_json("run.json", facts)
+    run.save_text("config.toml", to_toml(config))
+    folds.save(run.path / "splits.npz")
+    run.save_arrays("rows.npz", {"development": dataset.row_ids, "sealed": prepared.sealed_rows})
+    references = baselines(dataset, folds)
+    run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})
+    return references
+
+
+def _search(
+    run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared, objective: Objective, progress: Progress
+) -> tuple[list[Trial], str, bool]:
+    """Run the trials; an interruption keeps all that are finished."""
+    proposer, is_adaptive = _proposer(run, config, prepared)
+
+    def show(trial: Trial, trials: list[Trial]) -> None:
+        scored = [t for t in trials if t.status == "completed"]
+        best = min(scored, key=lambda t: min(t.curve), default=None)
+        progress.update(
+            n_done=len(trials),
+            n_failed=_count(trials, "failed"),
+            n_pruned=_count(trials, "pruned"),
+            n_duplicate=_count(trials, "duplicate"),
+            best_trial=best.number if best else None,
+            best_score=best.score if best else None,
+        )
+        if trial.status == "failed":
+            progress.say(f"trial {trial.number} failed: {trial.cause}")
+
+    budget = Budget(config.trials, config.time, config.max_failures)
+    running = Study(run, ledger, proposer, objective, _family(config), budget, is_adaptive, show)
+    try:
+        return running.trials, running.run_all(), False
+    except KeyboardInterrupt:
+        return running.trials, f"interrupted after {len(running.trials)} trials", True
+
+
+def _count(trials: Sequence[Trial], status: str) -> int:
+    return sum(trial.status == status for trial in trials)
+
+
+def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Proposer, bool]:
+    """The driver, and whether its proposals depend on earlier losses."""
+    seed = prepared.seeds.number("proposer")
+    if config.tuner == "keras-tuner":
+        directory = run.path / "oracle"
+        made = keras_tuner_proposer(
+            prepared.space, oracle=config.oracle, seed=seed, directory=directory, max_trials=config.trials
+        )
+        return made, config.oracle == "bayesian"
+    first = () if config.sampler in ("grid", "qmc") else _first_configs(config, prepared)
+    made = optuna_proposer(
+        prepared.space, sampler=config.sampler, seed=seed, storage_path=run.path / "journal.log",
+        study_name="foldstack", enqueue=first,
+    )  # fmt: skip
+    return made, config.sampler in ("tpe", "cmaes")
+
+
+def _first_configs(config: StudyConfig, prepared: Prepared) -> list[dict[str, Any]]:
+    """The family's configurations worth trying first, fitted into the space where an override excludes a value."""
+    fitted = []
+    for good in FAMILIES[_family(config)].first_configs(prepared.signature):
+        walked = prepared.space.walk(
+            lambda name, p, good=good: good[name] if p.contains(good.get(name)) else p.from_unit(0.5)  # type: ignore[misc]
+        )
+        if walked not in fitted:
+            fitted.append(walked)
+    return fitted
+
+
+def _summary(
+    prepared: Prepared, plan: Plan, references: Sequence[Baseline], trials: Sequence[Trial], reason: str
+) -> dict[str, Any]:
+    """What the reports say of a run, but for its ensemble."""
+    return {
+        "metric": prepared.metric.name,
+        "is_higher_better": prepared.metric.is_higher_better,
+        "n_rows": prepared.dataset.n_rows,
+        "baselines": [_reference(prepared.metric, plan, baseline) for baseline in references],
+        "stop_reason": reason,
+        "splits_reason": prepared.folds.reason,
+        "n_failed": _count(trials, "failed"),
+        "n_pruned": _count(trials, "pruned"),
+        "n_duplicate": _count(trials, "duplicate"),
+    }
+
+
+def _reference(metric: metrics.Metric, plan: Plan, baseline: Baseline) -> dict[str, Any]:
+    scores = fold_scores(metric, plan, baseline.predictions)
+    return {
+        "name": baseline.name,
+        "score": pooled_loss(metric.score, plan.y, baseline.predictions),
+        "score_se": standard_error(scores),
+        "fit_seconds": baseline.fit_seconds,
+        "n_parameters": baseline.n_parameters,
+    }
+
+
+def _conclude(
+    run: Run,
+    ledger: Ledger,
+    config: StudyConfig,
+    prepared: Prepared,
+    objective: Objective,
+    completed: Sequence[Trial],
+    summary: dict[str, Any],
+) -> None:
+    """Choose winner, members and weights, enter them in the ledger, write the ensemble and what it scores."""
+    dataset, metric = prepared.dataset, prepared.metric
+    table = assembly.candidate_table(run, dataset, prepared.folds, completed)
+    choice = assembly.choose(table, metric, prepared.seeds.rng("crossfit"))
+    members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
+    _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
+    n_models = max(1, prepared.folds.n_repeats)
+    if config.final == "bag":
+        candidates = assembly.bagged(run, members)
+    else:
+        candidates = assembly.refitted(dataset, objective, members, n_models)
+    winner = table.trials[0]
+    summary["best_single"] = {
+        "trial": winner.number, "score": winner.score, "crossfit_score": choice.best_single_score,
+    }  # fmt: skip
+    summary["ensemble"] = {
+        "score": choice.score,
+        "in_sample_score": choice.in_sample_score,
+        "members": [{"trial": trial.number, "weight": weight} for trial, weight in members],
+        "method": "greedy",
+        "final": config.final,
+        "n_distinct": choice.n_distinct,
+    }
+    assembly.save_ensemble(run, dataset, candidates, {"metric": metric.name, **summary["ensemble"]})
+
+
+def _enter_choice(
+    ledger: Ledger,
+    folds: Folds,
+    n_rows: int,
+    table: assembly.CandidateTable,
+    choice: assembly.Choice,
+    members: Sequence[tuple[Trial, float]],
+) -> None:
+    n, scores = len(table.trials), [trial.score or 0.0 for trial in table.trials]
+    shared = {"trial": None, "repeats": folds.n_repeats, "folds": folds.n_splits, "rows": n_rows}
+    ledger.append(
+        Event(
+            stage="winner", alternatives=n, nats=of_best_of(n), apparent_gain=scores[0] - float(np.mean(scores)),
+            chosen=f"trial {table.trials[0].number}", **shared,  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+    ledger.append(
+        Event(
+            stage="members", alternatives=choice.n_alternatives, nats=of_greedy(choice.n_distinct, choice.n_rounds),
+            apparent_gain=choice.in_sample_score - scores[0],
+            chosen=", ".join(f"trial {trial.number}" for trial, _ in members), **shared,  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+    ledger.append(
+        Event(
+            stage="weights", alternatives=choice.n_rounds, nats=of_best_of(choice.n_rounds), apparent_gain=None,
+            chosen=", ".join(f"{weight:.2f}" for _, weight in members), **shared,  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+
+
+__all__ = ["Outcome", "TrainingFailed", "prepare", "study"]

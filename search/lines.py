@@ -1,0 +1,70 @@
+"""Append-only files of JSON lines: what was written stays, and a line torn by a crash is no line."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class LinesError(ValueError):
+    """A file of JSON lines that is damaged elsewhere than at its end."""
+
+
+def plain(value: Any) -> Any:
+    """The same value in types that JSON has: numpy scalars and arrays unpacked, NaN and infinities None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one record and wait until it is on the disk; a torn last line is cut off before."""
+    line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+    with open(path, "ab+") as file:
+        _cut_torn_end(file)
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cut_torn_end(file: Any) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return all whole records, oldest first; none when the file is missing.
+
+    Raises
+    ------
+    LinesError
+        If a line that was written whole is not a JSON object.
+    """
+    if not path.exists():
+        return []
+    whole = path.read_bytes().split(b"\n")[:-1]
+    return [_record(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise LinesError(f"{path}, line {number}: must be a JSON object, found {line[:40]!r}")
+    return record

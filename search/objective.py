@@ -1,0 +1,139 @@
+"""One configuration on one plan: from a proposal to fold scores, curves and out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search import metrics
+from search.data import Dataset
+from search.preprocess import learn, learn_targets
+from search.records import Trial, utc_now
+from search.splits import Folds, Member
+from search.training.plan import Plan
+from search.training.process import TrainingFailed, TrainingProcess
+from search.training.recipe import Recipe, recipe_for
+from search.training.trained import Request, Trained
+from spaces.signature import Signature
+
+Array = NDArray[Any]
+
+
+def make_plan(dataset: Dataset, members: tuple[Member, ...]) -> Plan:
+    """Rows and members for the training engine; what is learned from data is learned from each member's training rows."""
+    schema, table = dataset.schema, dataset.table
+    statistics = [learn(table, schema, member.train).arrays() for member in members]
+    constants = {f"encode/{name}": np.stack([s[name] for s in statistics]) for name in statistics[0]}
+    units = [learn_targets(dataset.y, dataset.task, member.train) for member in members]
+    inputs = (*([table.numbers] if schema.numbers else []), *([table.codes] if schema.categories else []))
+    return Plan(
+        inputs=tuple(inputs),
+        y=dataset.y,
+        train=tuple(member.train for member in members),
+        held=tuple(member.held for member in members),
+        repeat_of_member=tuple(member.repeat for member in members),
+        target_center=np.stack([center for center, _ in units]),
+        target_scale=np.stack([scale for _, scale in units]),
+        constants={path: values for path, values in constants.items() if values.shape[1]},
+    )
+
+
+def full_plan(dataset: Dataset, n_members: int) -> Plan:
+    """A plan in which every member learns from all rows, for the final refit; nothing in it is held out."""
+    rows = np.arange(dataset.n_rows)
+    return make_plan(dataset, tuple(Member(repeat, 0, rows, rows) for repeat in range(n_members)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study minimises: the mean validation loss of a configuration's members.
+
+    Attributes
+    ----------
+    metric : Metric
+        Bound to the task.
+    defaults : Recipe
+        What a configuration does not name: epochs, patience.
+    seed : int
+        Root of each trial's seed.
+    """
+
+    process: TrainingProcess
+    plan: Plan
+    folds: Folds
+    signature: Signature
+    metric: metrics.Metric
+    defaults: Recipe
+    seed: int
+
+    def evaluate(
+        self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
+    ) -> tuple[Trial, Trained | None]:
+        """Train a configuration; the trial's record, and what was trained unless it failed."""
+        started = utc_now()
+        try:
+            trained = self.process.train(self.request(number, family, config, ceilings))
+        except TrainingFailed as failure:
+            return failed_trial(number, family, config, str(failure), started), None
+        return self._record(number, family, config, trained, started), trained
+
+    def request(
+        self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
+    ) -> Request:
+        """What is sent to the training process; a trial's seed depends on the root seed and its number alone."""
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        recipe = recipe_for(config, self.defaults)
+        return Request(family, dict(config), self.signature, recipe, seed, dict(ceilings))
+
+    def _record(self, number: int, family: str, config: Mapping[str, Any], t: Trained, started: str) -> Trial:
+        sign = -1.0 if self.metric.is_higher_better else 1.0
+        best = t.checkpoints.index(t.chosen_epoch)
+        chosen = t.out_of_fold[t.kept_epochs.index(t.chosen_epoch)]
+        scores = fold_scores(self.metric, self.plan, chosen)
+        return Trial(
+            number=number,
+            family=family,
+            config=dict(config),
+            status="pruned" if t.is_pruned else "completed",
+            cause=f"above the median at epoch {t.checkpoints[-1]}" if t.is_pruned else None,
+            score=sign * t.curve[best],
+            score_se=standard_error(scores),
+            fold_scores=tuple(scores),
+            train_score=sign * t.train_loss,
+            chosen_epoch=t.chosen_epoch,
+            checkpoints=t.checkpoints,
+            curve=t.curve,
+            train_curve=t.train_curve,
+            kept_epochs=t.kept_epochs,
+            n_parameters=t.n_parameters,
+            fit_seconds=t.fit_seconds,
+            predict_seconds_per_1000=t.predict_seconds_per_1000,
+            way=t.way,
+            is_traced=t.is_traced,
+            peak_memory_mb=t.peak_memory_mb,
+            started=started,
+            finished=utc_now(),
+        )
+
+
+def failed_trial(number: int, family: str, config: Mapping[str, Any], cause: str, started: str) -> Trial:
+    """The record of a configuration that could not be trained."""
+    return Trial(number, family, dict(config), "failed", cause=cause, started=started, finished=utc_now())
+
+
+def fold_scores(metric: metrics.Metric, plan: Plan, out_of_fold: Array) -> list[float]:
+    """The metric of each member on its held rows, from predictions ``(n_repeats, n_rows, n_outputs)``."""
+    return [
+        float(metric.score(plan.y[rows], out_of_fold[repeat, rows]))
+        for repeat, rows in zip(plan.repeat_of_member, plan.held, strict=True)
+    ]
+
+
+def standard_error(scores: list[float]) -> float | None:
+    """Standard error of the mean over folds, as if they were independent; None for fewer than two."""
+    known = np.asarray([s for s in scores if np.isfinite(s)])
+    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else None

@@ -1,0 +1,256 @@
+"""Optuna's samplers behind the seam: a Space is translated to distributions, outcomes to trial states."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from search.proposers.plans import GridPlan, Plan, SobolPlan
+from search.proposers.seam import (
+    N_STARTUP_TRIALS,
+    Proposal,
+    ProposerError,
+    Status,
+    key_of,
+    read_outcome,
+    seed_of,
+)
+from spaces.parameters import Choice, Float, Int, Parameter, Value
+from spaces.space import Config, Space
+
+SAMPLERS = ("tpe", "random", "grid", "qmc", "cmaes")
+
+
+class OptunaProposer:
+    """A `Proposer` over one Optuna study; see `search.proposers.optuna_proposer`."""
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        sampler: str,
+        seed: int,
+        storage_path: Path | None,
+        study_name: str,
+        enqueue: Sequence[Config],
+    ) -> None:
+        _check_sampler(sampler)
+        for config in enqueue:
+            reason = space.explain(config)
+            if reason is not None:
+                raise ProposerError(f"a configuration to begin with must be in the space: {reason}")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space = space
+        self._n_configs = space.n_configs
+        self._sampler = sampler
+        self._seed = seed
+        self._plan = _plan(sampler, space, seed_of(seed))
+        self._study = _open(storage_path, study_name, space)
+        self._open: dict[int, optuna.Trial] = {}
+        self._again: deque[Proposal] = deque()
+        self._seen = self._read_seen()
+        for config in enqueue:
+            self._study.enqueue_trial(dict(space.searched(config)), skip_if_exists=True)
+        self._take_up()
+
+    def ask(self) -> Proposal | None:
+        """The next configuration; None when the space is exhausted."""
+        if self._again:
+            return self._again.popleft()
+        n_trials = len(self._study.get_trials(deepcopy=False))
+        if not self._has_waiting() and not self._plan_next(n_trials):
+            return None
+        self._study.sampler = self._make_sampler(n_trials)
+        return self._propose(self._study.ask())
+
+    def tell(
+        self,
+        proposal: Proposal,
+        loss: float | None,
+        status: Status,
+        curve: Sequence[tuple[int, float]] = (),
+    ) -> None:
+        """Report what became of a proposal; see `search.proposers.Proposer`."""
+        outcome = read_outcome(loss, status, curve)
+        if proposal.number not in self._open:
+            raise ProposerError(f"a proposal must be open to be told, got number {proposal.number}")
+        trial = self._open.pop(proposal.number)
+        points = outcome.curve
+        if outcome.kind == "pruned" and not points:
+            assert outcome.loss is not None
+            points = ((1, outcome.loss),)
+        for step, value in points:
+            trial.report(value, step)
+        with _quiet():
+            if outcome.kind == "completed":
+                self._study.tell(trial, outcome.loss)
+            else:
+                states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+                self._study.tell(trial, state=states[outcome.kind])
+
+    def _propose(self, trial: optuna.Trial) -> Proposal:
+        with _quiet():
+            config = self._space.walk(lambda name, parameter: suggest(trial, name, parameter))
+        self._open[trial.number] = trial
+        self._seen.add(key_of(self._space.searched(config)))
+        return Proposal(trial.number, config)
+
+    def _has_waiting(self) -> bool:
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def _plan_next(self, n_trials: int) -> bool:
+        """Lay the next planned configuration out as Optuna's next trial; False when nothing is left."""
+        if self._n_configs is not None and len(self._seen) >= self._n_configs:
+            return False
+        if self._plan is None:
+            return True
+        config = self._plan.propose(n_trials, self._seen)
+        if config is None:
+            return False
+        self._study.enqueue_trial(dict(self._space.searched(config)))
+        return True
+
+    def _make_sampler(self, n_trials: int) -> optuna.samplers.BaseSampler:
+        """A sampler of its own for each trial, so that a study continued draws what it would have drawn."""
+        seed = seed_of(self._seed, n_trials)
+        with _quiet():
+            if self._sampler == "tpe":
+                has_groups = bool(self._space.conditions)  # conditional parameters are modelled together
+                return optuna.samplers.TPESampler(
+                    n_startup_trials=N_STARTUP_TRIALS, group=has_groups, seed=seed
+                )
+            if self._sampler == "cmaes":
+                return optuna.samplers.CmaEsSampler(
+                    n_startup_trials=N_STARTUP_TRIALS, warn_independent_sampling=False, seed=seed
+                )
+            return optuna.samplers.RandomSampler(seed=seed)
+
+    def _read_seen(self) -> set[str]:
+        seen = set()
+        for trial in self._study.get_trials(deepcopy=False):
+            with suppress(KeyError):  # a process that died while proposing leaves parameters out
+                seen.add(key_of(self._space.searched(from_params(self._space, trial.params))))
+        return seen
+
+    def _take_up(self) -> None:
+        """Propose again what an earlier process asked for and never told; fail what was taken up before."""
+        for frozen in self._study.get_trials(deepcopy=True, states=(TrialState.RUNNING,)):
+            if frozen.user_attrs.get("is_asked_again", False):
+                self._study.tell(frozen.number, state=TrialState.FAIL)
+                continue
+            self._study.sampler = self._make_sampler(frozen.number)
+            trial = optuna.Trial(self._study, frozen._trial_id)
+            trial.set_user_attr("is_asked_again", True)
+            self._again.append(self._propose(trial))
+
+
+def to_distribution(parameter: Parameter) -> BaseDistribution:
+    """The Optuna distribution with the same values as a parameter."""
+    if isinstance(parameter, Int):
+        return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    if isinstance(parameter, Float):
+        return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return CategoricalDistribution(parameter.options)
+
+
+def to_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """The Optuna distributions of a space by name; conditions are kept by walking the space."""
+    return {name: to_distribution(parameter) for name, parameter in space.parameters.items()}
+
+
+def from_params(space: Space, params: Mapping[str, Any]) -> Config:
+    """The configuration that an Optuna trial's parameters stand for."""
+    return space.walk(lambda name, parameter: _from_optuna(parameter, params[name]))
+
+
+def suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+    """A value of a parameter, suggested by an Optuna trial."""
+    if isinstance(parameter, Choice):
+        return _from_optuna(parameter, trial.suggest_categorical(name, parameter.options))
+    low, high, step, log = parameter.low, parameter.high, parameter.step, parameter.log
+    if isinstance(parameter, Int):
+        return parameter.nearest(trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=log))
+    return parameter.nearest(trial.suggest_float(name, low, high, step=step, log=log))
+
+
+def _from_optuna(parameter: Parameter, value: Any) -> Value:
+    if isinstance(parameter, Choice):
+        return next(option for option in parameter.options if option == value)
+    return parameter.nearest(value)
+
+
+def _plan(sampler: str, space: Space, seed: int) -> Plan | None:
+    if sampler == "grid":
+        return GridPlan(space, seed)
+    return SobolPlan(space, seed) if sampler == "qmc" else None
+
+
+def _check_sampler(sampler: str) -> None:
+    if sampler not in SAMPLERS:
+        raise ProposerError(f"a sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        raise ProposerError("the sampler 'cmaes' needs the package cmaes: pip install cmaes")
+
+
+def _open(storage_path: Path | None, study_name: str, space: Space) -> optuna.Study:
+    """The study of this name, new or loaded; the storage of another space is refused."""
+    with _quiet():
+        study = optuna.create_study(
+            storage=_storage(storage_path),
+            study_name=study_name,
+            direction="minimize",
+            pruner=optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+    stored = study.user_attrs.get("space")
+    if stored is None:
+        study.set_user_attr("space", space.fingerprint)
+    elif stored != space.fingerprint:
+        raise ProposerError(
+            f"study {study_name!r} in {storage_path} searches another space "
+            f"({stored[:12]}, not {space.fingerprint[:12]}): use a new run folder"
+        )
+    return study
+
+
+def _storage(path: Path | None) -> optuna.storages.BaseStorage:
+    if path is None:
+        return optuna.storages.InMemoryStorage()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _drop_torn_line(path)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut an unfinished last line off; Optuna would write on behind it and never read the file again."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        with path.open("r+b") as file:
+            file.truncate(end)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Optuna says of its own experimental features; they are chosen knowingly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

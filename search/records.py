@@ -1,0 +1,280 @@
+"""The run directory: the one format between stages.
+
+run.json         versions, command, data, task, seeds, folds, metric     config.toml  effective configuration
+splits.npz       who is held out where                                   journal.log  Optuna's journal
+trials.jsonl, ledger.jsonl   appended as it happens                      baselines.npz
+oof/00007.npy, weights/00007.npz   one file per trial                    ensemble/    the predicting artefact
+summary.json, leaderboard.csv, report.md, report.json, trials.* and ledger.* as Parquet and CSV, DONE last
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+
+from search import lines
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Status = Literal["completed", "pruned", "failed", "duplicate"]
+Way = Literal["stacked", "looped", "fit"]
+
+
+class RunError(ValueError):
+    """A run folder that cannot be made, opened or read."""
+
+
+def utc_now() -> str:
+    """The time now as ISO 8601 text in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, of Foldstack and of what the numbers of a run depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in (
+        "foldstack",
+        "tensorflow",
+        "keras",
+        "keras-tuner",
+        "optuna",
+        "numpy",
+        "pandas",
+        "scikit-learn",
+    ):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is kept of one configuration that was tried.
+
+    `score` has the metric's own direction; `curve` and `train_curve` are mean losses per checkpoint (lower is
+    better); `checkpoints` are the epochs of the curve, `kept_epochs` those with stored held-out predictions.
+    """
+
+    number: int
+    family: str
+    config: dict[str, Any]
+    status: Status
+    cause: str | None = None
+    score: float | None = None
+    score_se: float | None = None
+    fold_scores: tuple[float, ...] = ()
+    train_score: float | None = None
+    chosen_epoch: int | None = None
+    checkpoints: tuple[int, ...] = ()
+    curve: tuple[float, ...] = ()
+    train_curve: tuple[float, ...] = ()
+    kept_epochs: tuple[int, ...] = ()
+    n_parameters: int | None = None
+    fit_seconds: float = 0.0
+    predict_seconds_per_1000: float | None = None
+    way: Way | None = None
+    is_traced: bool = False
+    peak_memory_mb: float | None = None
+    duplicate_of: int | None = None
+    started: str = ""
+    finished: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial as a JSON object."""
+        record: dict[str, Any] = lines.plain(asdict(self))
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The trial of a JSON object; a null within a list of numbers comes back as NaN."""
+        unknown = sorted(set(record) - {field.name for field in fields(cls)})
+        if unknown:
+            raise RunError(f"a trial has no field {unknown[0]!r}: was this run written by a newer version?")
+        values: dict[str, Any] = dict(record)
+        values.update((name, _numbers(value)) for name, value in record.items() if isinstance(value, list))
+        return cls(**values)
+
+
+def _numbers(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(float("nan") if value is None else value for value in values)
+
+
+def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file beside its place, then rename: readers see the old one or the new one, never half."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(aside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Files are appended to or replaced whole; nothing is pickled."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | Path) -> Self:
+        """Make the folder, readable by its owner only.
+
+        Raises
+        ------
+        RunError
+            If there is something at `path` already that is not an empty folder.
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise RunError(f"a run needs a folder, and {str(path)!r} is a file: choose another --out")
+        if path.is_dir() and any(path.iterdir()):
+            raise RunError(
+                f"a run needs an empty folder, and {str(path)!r} {_content(path)}: choose another --out"
+            )
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        for folder in ("oof", "weights"):
+            (path / folder).mkdir()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a folder that a study has written.
+
+        Raises
+        ------
+        RunError
+            If there is no `run.json` in it.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"a run is a folder, and there is none at {str(path)!r}")
+        if not (path / "run.json").is_file():
+            raise RunError(f"a run folder has a run.json, and {str(path)!r} has none")
+        return cls(path)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the study wrote everything that it wanted to write."""
+        return (self.path / "DONE").is_file()
+
+    def append_trial(self, trial: Trial) -> None:
+        """Append one trial to `trials.jsonl`; it is on the disk when this returns."""
+        lines.append(self.path / "trials.jsonl", trial.to_json())
+
+    def trials(self) -> list[Trial]:
+        """All trials written so far, oldest first."""
+        return [Trial.from_json(record) for record in lines.read(self.path / "trials.jsonl")]
+
+    def events(self) -> list[dict[str, Any]]:
+        """All ledger entries written so far, oldest first."""
+        return lines.read(self.path / "ledger.jsonl")
+
+    def save_json(self, name: str, value: Any) -> None:
+        """Write `name` as JSON (strict: NaN and infinities become null)."""
+        text = json.dumps(lines.plain(value), ensure_ascii=False, allow_nan=False, indent=2)
+        self.save_text(name, text + "\n")
+
+    def load_json(self, name: str) -> Any:
+        """Read the JSON file `name`; RunError when it is missing or damaged."""
+        path = self._existing(name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path} is not JSON: {error}") from error
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file or folder `name`."""
+        return (self.path / name).exists()
+
+    def save_text(self, name: str, text: str) -> None:
+        """Write `name` as UTF-8 text."""
+        write_aside(self.path / name, lambda file: _write(file, text.encode()))
+
+    def save_arrays(self, name: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+        """Write arrays under their names as one `.npz`."""
+        import numpy as np
+
+        write_aside(self.path / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+    def load_arrays(self, name: str) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Read all arrays of an `.npz`."""
+        import numpy as np
+
+        with np.load(self._existing(name), allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    def save_out_of_fold(self, number: int, predictions: "np.ndarray[Any, Any]") -> None:
+        """Store held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)`, as float32 (float16 stays)."""
+        import numpy as np
+
+        if predictions.ndim != 4:
+            shape = predictions.shape
+            raise RunError(f"out-of-fold predictions are (n_kept, n_repeats, n_rows, n_outputs), not {shape}")
+        stored = (
+            predictions if predictions.dtype == np.float16 else predictions.astype(np.float32, copy=False)
+        )
+        write_aside(
+            self.path / f"oof/{number:05d}.npy", lambda file: np.save(file, stored, allow_pickle=False)
+        )
+
+    def out_of_fold(self, number: int) -> "np.ndarray[Any, Any]":
+        """The stored held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)` of trial `number`."""
+        import numpy as np
+
+        stored: np.ndarray[Any, Any] = np.load(self._existing(f"oof/{number:05d}.npy"), allow_pickle=False)
+        return stored
+
+    def save_weights(self, number: int, weights: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+        """Store the named weight arrays of trial `number`."""
+        self.save_arrays(f"weights/{number:05d}.npz", weights)
+
+    def weights(self, number: int) -> dict[str, "np.ndarray[Any, Any]"]:
+        """The stored weight arrays of trial `number`."""
+        return self.load_arrays(f"weights/{number:05d}.npz")
+
+    def export(self) -> None:
+        """Write trials and ledger as Parquet and CSV, replacing earlier ones."""
+        from search import tables
+
+        self._export("trials", tables.of_trials(self.trials()))
+        self._export("ledger", tables.of_events(self.events()))
+
+    def _export(self, name: str, frame: "pd.DataFrame") -> None:
+        from search import tables
+
+        content = tables.parquet_bytes(frame)
+        write_aside(self.path / f"{name}.parquet", lambda file: _write(file, content))
+        self.save_text(f"{name}.csv", tables.csv_text(frame))
+
+    def finish(self) -> None:
+        """Write DONE: everything else is there."""
+        self.save_text("DONE", utc_now() + "\n")
+
+    def _existing(self, name: str) -> Path:
+        if not (self.path / name).is_file():
+            raise RunError(f"the run {str(self.path)!r} has no {name}")
+        return self.path / name
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+
+
+def _content(path: Path) -> str:
+    if (path / "DONE").exists():
+        return "holds a finished run"
+    return "holds an unfinished run" if (path / "run.json").exists() else "holds other files"

@@ -1,0 +1,269 @@
+"""The command line, `python -m search.run VERB`: reads what is asked, calls the stages, reports errors.
+
+Everything heavy is imported inside the verb that needs it, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search import config as configuration
+from search.records import Run, RunError, versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXIT_ERROR, EXIT_NO_MODEL, EXIT_INTERRUPTED = 2, 3, 130
+_OURS = ("spaces", "search", "ensemble", "reports")
+_N_SHOWN = 12
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")]
+
+
+@app.callback(invoke_without_command=True)
+def foldstack(context: typer.Context) -> None:
+    """\b
+    python -m search.run study                                 the built-in demo
+    python -m search.run study table.csv --target price        your own table
+    python -m search.run leaderboard runs/table                what came out
+    python -m search.run predict runs/table new.csv -o out.csv
+
+    Search hyperparameters of Keras models on tables, and ensemble the best honestly.
+    VERB --help says more.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(short_help="Try configurations, combine the best, report an honest score.")
+def study(
+    context: typer.Context,
+    data: Annotated[str | None, typer.Argument(help="CSV, TSV or Parquet; also gzipped.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Column to predict; repeatable.")
+    ] = None,
+    demo: Annotated[str | None, typer.Option(help="breast_cancer, wine, digits, diabetes or iris.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML with any of these; flags win.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass, multilabel or regression. [default: from the data]"),
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, random, grid, qmc or cmaes. [default: tpe]")
+    ] = None,
+    tuner: Annotated[str | None, typer.Option(help="optuna or keras-tuner. [default: optuna]")] = None,
+    oracle: Annotated[
+        str | None, typer.Option(help="With keras-tuner: random, bayesian or grid. [default: bayesian]")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Configurations to try. [default: 30]")
+    ] = None,
+    time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 10m, 1h30m.")] = None,
+    splits: Annotated[
+        int | None, typer.Option(metavar="K", help="Folds; 1 is a holdout. [default: by rows]")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(metavar="P", help="Reshuffled repeats. [default: by rows]")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="[default: log_loss or rmse]")] = None,
+    groups: Annotated[str | None, typer.Option(metavar="COL", help="Rows of a group stay together.")] = None,
+    time_column: Annotated[str | None, typer.Option(metavar="COL", help="Train on the past only.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Column to leave out; repeatable.")
+    ] = None,
+    holdout: Annotated[float | None, typer.Option(help="Fraction of rows sealed away. [default: 0]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most. [default: 100]")] = None,
+    patience: Annotated[
+        float | None, typer.Option(help="Stop at this multiple of the best epoch; 0: never. [default: 2]")
+    ] = None,
+    final: Annotated[
+        str | None, typer.Option(help="Predict with fold models: bag, or refit. [default: bag]")
+    ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Failures in a row that end it. [default: 5]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. [default: of the data]")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="[default: runs/NAME]")] = None,
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run study
+    python -m search.run study --demo diabetes --trials 10
+    python -m search.run study table.csv --target price --time 10m
+    python -m search.run study table.parquet --target label --groups patient
+    python -m search.run study --config study.toml --seed 1 --out runs/second
+
+    Try configurations, combine the best, report an honest score.
+
+    Exit codes: 0 done, 2 a mistake in what was asked, 3 no valid model, 130 interrupted.
+    """
+    flags = {
+        key: value for key, value in context.params.items() if key in configuration.StudyConfig.model_fields
+    }
+    given = {key: value for key, value in flags.items() if value not in (None, [], ())}
+    effective = configuration.load(config, given)
+    from search import flow
+
+    outcome = flow.study(effective, command=" ".join(_command(context)))
+    if outcome.is_interrupted:
+        typer.echo(
+            f"interrupted: {outcome.n_completed} completed trials are kept in {outcome.run_path}", err=True
+        )
+    if outcome.n_completed:
+        _show(_leaderboard(Run.open(outcome.run_path)).head(_N_SHOWN))
+        typer.echo(str(outcome.run_path))
+    if outcome.is_interrupted:
+        return EXIT_INTERRUPTED
+    if not outcome.n_completed:
+        typer.echo(
+            f"error: no trial ended with a valid model; causes: {outcome.run_path}/trials.csv", err=True
+        )
+        return EXIT_NO_MODEL
+    return 0
+
+
+@app.command(short_help="Print baselines, best single trial, ensemble and all trials.")
+def leaderboard(
+    run: RunFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all digits.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, with all digits.")] = False,
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run leaderboard runs/breast_cancer
+    python -m search.run leaderboard runs/breast_cancer --csv > board.csv
+
+    Print baselines, best single trial, ensemble and all trials.
+    """
+    if as_json and as_csv:
+        raise RunError("--json and --csv exclude each other: got both")
+    opened = Run.open(run)
+    board = _leaderboard(opened)
+    if not opened.is_finished:
+        typer.echo("this run is not finished", err=True)
+    if as_json:
+        typer.echo(board.to_json(orient="records", force_ascii=False, indent=2))
+    elif as_csv:
+        typer.echo(board.to_csv(index=False), nl=False)
+    else:
+        _show(board)
+    return 0
+
+
+@app.command(short_help="Predict the rows of a table with a run's ensemble.")
+def predict(
+    run: RunFolder,
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Rows to predict: CSV, TSV or Parquet.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="OUT", help=".csv or .parquet. [default: CSV on stdout]"),
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run predict runs/titanic new.csv -o predictions.csv
+    python -m search.run predict runs/titanic new.parquet > predictions.csv
+
+    Predict the rows of a table with a run's ensemble. Classes come with one probability column each.
+    """
+    from search import predictions, tables
+    from search.data import read_table
+
+    if out is not None:
+        predictions.check_place(out)
+    opened = Run.open(run)
+    if not opened.has("ensemble"):
+        raise RunError(f"the run {str(run)!r} has no ensemble: did its study end with a valid model?")
+    frame = read_table(new)
+    from ensemble import Ensemble
+
+    loaded = Ensemble.load(opened.path / "ensemble")
+    answer = predictions.of(loaded.predict_raw(frame), loaded.task)
+    if out is None:
+        typer.echo(tables.csv_text(answer), nl=False)
+    else:
+        predictions.write(answer, out)
+    return 0
+
+
+@app.command(short_help="Print versions.")
+def version(debug: Debug = False) -> int:
+    """\b
+    python -m search.run version
+
+    Print the versions of Foldstack, Python and the packages that its numbers depend on."""
+    for name, number in versions().items():
+        typer.echo(f"{name} {number}")
+    return 0
+
+
+def _command(context: typer.Context) -> list[str]:
+    import shlex
+
+    return ["python -m search.run", *map(shlex.quote, context.obj or ["study"])]
+
+
+def _leaderboard(run: Run) -> "pd.DataFrame":
+    from reports.leaderboard import leaderboard as board
+
+    return board(run)
+
+
+def _show(board: "pd.DataFrame") -> None:
+    from rich.console import Console
+
+    from reports.leaderboard import plain_table, rich_table
+
+    if sys.stdout.isatty():
+        console = Console()
+        console.print(rich_table(board, console.width))
+    else:
+        typer.echo(plain_table(board))
+
+
+def _is_named_error(error: BaseException) -> bool:
+    """Whether an error is one of ours for a person's mistake, or a file that the system refuses."""
+    if isinstance(error, OSError):
+        return error.filename is not None
+    is_ours = type(error).__module__.split(".")[0] in _OURS
+    return isinstance(error, typer.TyperException) or (isinstance(error, ValueError) and is_ours)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        code = app(arguments, prog_name="python -m search.run", standalone_mode=False, obj=arguments)
+        sys.stdout.flush()
+        return int(code or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if "--debug" in arguments or not _is_named_error(error):
+            raise
+        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        typer.echo(f"error: {' '.join(text.split())}", err=True)
+        return EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

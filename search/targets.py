@@ -1,0 +1,203 @@
+"""From target columns to a task and an array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from spaces.task import Kind, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NUMERIC_CLASSES = 20
+
+
+class DataError(ValueError):
+    """A table or its targets cannot be used."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as read.
+
+    Parameters
+    ----------
+    task
+        What is predicted.
+    y
+        ``(n_kept, n_outputs)`` float64.
+    rows
+        ``(n_kept,)`` positions of the rows that have every target.
+    n_dropped
+        Rows left out.
+    notes
+        Sentences about what was inferred.
+    """
+
+    task: Task
+    y: np.ndarray
+    rows: np.ndarray
+    n_dropped: int
+    notes: tuple[str, ...]
+
+
+def read_targets(targets: pd.DataFrame, kind: Kind | None) -> Targets:
+    """Read target columns, inferring the kind of task when it is ``None``.
+
+    Raises
+    ------
+    DataError
+        If no row has a target, there is one class only, or the values do not fit the kind.
+    """
+    if kind is not None and kind not in get_args(Kind):
+        raise DataError(f"task must be one of {', '.join(get_args(Kind))}, not {kind!r}")
+    if not targets.shape[1]:
+        raise DataError("at least one target is needed, not 0")
+    names = tuple(str(c) for c in targets.columns)
+    values = [_values(targets.iloc[:, i]) for i in range(len(names))]
+    is_kept = np.all([~_is_missing(v) for v in values], axis=0)
+    if not is_kept.any():
+        raise DataError(f"no row has a value of the target {', '.join(map(repr, names))}")
+    rows = np.flatnonzero(is_kept)
+    kept = [v[rows] for v in values]
+    note = ""
+    if kind is None:
+        kind, why = infer_kind(kept, names)
+        note = f"task inferred: {kind} ({why}); give the task to choose another"
+    task, y = _build(kind, names, kept)
+    return Targets(task, y, rows, int(is_kept.size - rows.size), (note,) if note else ())
+
+
+def infer_kind(values: Sequence[np.ndarray], names: Sequence[str]) -> tuple[Kind, str]:
+    """Infer the kind of task.
+
+    One target of text or booleans gives classes. So do whole numbers when they are two, or when they look
+    like codes: at most 20 different ones, starting at 0 or 1 without large gaps, each on ten rows on average.
+    Other numbers are regression. Several targets are multilabel when all are 0/1, else regression.
+
+    Parameters
+    ----------
+    values
+        One array ``(n_rows,)`` per target without missing values: float64, bool or object.
+    names
+        Their names.
+
+    Returns
+    -------
+    kind, why
+
+    Raises
+    ------
+    DataError
+        If several targets are not all numbers.
+    """
+    if len(values) > 1:
+        texts = [n for n, v in zip(names, values, strict=True) if v.dtype == object]
+        if texts:
+            raise DataError(
+                f"several targets must all be numbers; {texts[0]!r} holds text: "
+                "predict it alone, or code it as numbers"
+            )
+        is_labels = all(np.isin(v, (0, 1)).all() for v in values)
+        return (
+            ("multilabel", "all targets are 0 or 1")
+            if is_labels
+            else ("regression", "several numeric targets")
+        )
+    (column,) = values
+    distinct = _distinct(column)
+    n = len(distinct)
+    several: Kind = "binary" if n <= 2 else "multiclass"
+    if column.dtype != np.float64:
+        return several, f"{n} classes of {'booleans' if column.dtype == np.bool_ else 'text'}"
+    if not all(v == int(v) for v in distinct):
+        return "regression", "numbers with fractions"
+    if n <= 2:
+        return several, f"{n} whole numbers"
+    is_dense = distinct[0] in (0, 1) and distinct[-1] - distinct[0] + 1 <= 1.5 * n
+    if n <= MOST_NUMERIC_CLASSES and n <= column.size / 10 and is_dense:
+        return several, f"{n} whole numbers from {distinct[0]:g} to {distinct[-1]:g}"
+    return "regression", f"{n} different whole numbers that do not look like codes of classes"
+
+
+def _values(series: pd.Series) -> np.ndarray:
+    """Return a target column as bool, float64 (NaN: missing) or object (``None``: missing) ``(n_rows,)``."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = series.dtype
+    if (
+        types.is_datetime64_any_dtype(dtype)
+        or types.is_timedelta64_dtype(dtype)
+        or types.is_complex_dtype(dtype)
+    ):
+        raise DataError(f"target {str(series.name)!r} must hold numbers, text or booleans, not {dtype}")
+    if dtype == np.bool_:
+        return series.to_numpy(np.bool_)
+    is_plain_number = types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype)
+    if is_plain_number and not isinstance(dtype, pd.CategoricalDtype):
+        return series.to_numpy(np.float64, na_value=np.nan)
+    values = series.astype(object).to_numpy(copy=True)
+    values[series.isna().to_numpy(bool)] = None
+    present = [v for v in values if v is not None]
+    if present and all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in present):
+        return np.array([np.nan if v is None else float(v) for v in values], np.float64)
+    if {type(v) for v in present} - {bool, np.bool_}:
+        return np.array([None if v is None or v == "" else str(v) for v in values], object)
+    return np.array([None if v is None else bool(v) for v in values], object)
+
+
+def _is_missing(values: np.ndarray) -> np.ndarray:
+    """Mark missing targets; an infinite one is missing."""
+    if values.dtype == object:
+        return np.array([v is None for v in values], bool)
+    return np.asarray(~np.isfinite(values))
+
+
+def _distinct(values: np.ndarray) -> list[Any]:
+    """Return the distinct values, sorted, as plain Python values; whole floats as whole numbers."""
+    found = sorted(set(values.tolist()))
+    return [int(v) if isinstance(v, float) and v.is_integer() else v for v in found]
+
+
+def _build(kind: Kind, names: tuple[str, ...], values: Sequence[np.ndarray]) -> tuple[Task, np.ndarray]:
+    """Return the task and its targets ``(n_rows, n_outputs)`` float64."""
+    if kind in ("binary", "multiclass"):
+        return _build_classes(kind, names, values)
+    for name, column in zip(names, values, strict=True):
+        if column.dtype == object and any(not isinstance(v, bool) for v in column.tolist()):
+            raise DataError(f"a {kind} target must be numeric; {name!r} holds text such as {column[0]!r}")
+        if kind == "multilabel" and not np.isin(column.astype(np.float64), (0.0, 1.0)).all():
+            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {name!r} is not")
+    y = np.column_stack([v.astype(np.float64) for v in values])
+    if kind == "regression" and (constant := np.flatnonzero(y.max(axis=0) == y.min(axis=0))).size:
+        raise DataError(
+            f"target {names[constant[0]]!r} has one value only, {y[0, constant[0]]:g}: nothing to learn"
+        )
+    return Task(kind, names), y
+
+
+def _build_classes(
+    kind: Kind, names: tuple[str, ...], values: Sequence[np.ndarray]
+) -> tuple[Task, np.ndarray]:
+    """Return a task with classes and its targets: one 0/1 column, or one-hot."""
+    if len(values) != 1:
+        raise DataError(
+            f"a {kind} task has one target, not {len(values)}; several 0/1 targets are multilabel"
+        )
+    classes = _distinct(values[0])
+    if len(classes) == 1:
+        raise DataError(f"target {names[0]!r} has one class only, {classes[0]!r}: nothing to learn")
+    if (kind == "binary") != (len(classes) == 2):
+        remedy = "multiclass" if kind == "binary" else "binary"
+        raise DataError(
+            f"a {kind} target cannot have {len(classes)} classes ({names[0]!r}): use task {remedy!r}"
+        )
+    place = {c: i for i, c in enumerate(classes)}
+    codes = np.array([place[v] for v in values[0].tolist()], np.int64)
+    y = codes[:, None].astype(np.float64) if kind == "binary" else np.eye(len(classes))[codes]
+    return Task(kind, names, tuple(classes)), y

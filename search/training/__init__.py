@@ -1,0 +1,1 @@
+"""The training engine: all members of a trial in one compiled program."""

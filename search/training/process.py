@@ -1,0 +1,135 @@
+"""Training in a process of its own, renewed now and then.
+
+TensorFlow never gives back all the memory of a compiled program, so a study of many structures would grow without end; it also
+takes seconds to import and cannot survive being killed. A child of a fork server trains; the study's own process never
+imports TensorFlow. The child is replaced after a number of compiled programs, or when it dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from search import metrics
+from search.training.plan import Plan
+from search.training.trained import Diverged, Request, Trained
+from spaces.task import Task
+
+N_PROGRAMS_PER_PROCESS = 24
+ROWS_FOR_ALL_CORES = 5000
+
+
+class TrainingFailed(RuntimeError):
+    """A configuration could not be trained; the message is the cause in one line."""
+
+
+def n_threads_for(n_rows: int) -> int:
+    """Threads of one matrix product: one for small tables, where more only get in each other's way."""
+    return len(os.sched_getaffinity(0)) if n_rows >= ROWS_FOR_ALL_CORES else 1
+
+
+class TrainingProcess:
+    """Trains requests in a child process.
+
+    Parameters
+    ----------
+    plan : Plan
+        Rows and members, sent to the child once.
+    metric : str
+        Name of the study's metric.
+    task : Task
+        What is predicted.
+    n_threads : int or None
+        Threads of one operation; None: `n_threads_for` the rows.
+    """
+
+    def __init__(self, plan: Plan, metric: str, task: Task, n_threads: int | None = None) -> None:
+        self._arguments = (plan, metric, task, n_threads or n_threads_for(plan.n_rows))
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["search.training.preload"])
+        self._child: Any = None
+        self._n_traced = 0
+
+    def __enter__(self) -> TrainingProcess:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def train(self, request: Request) -> Trained:
+        """Train one configuration.
+
+        Raises
+        ------
+        TrainingFailed
+            If it diverged, raised, or took the process down with it.
+        """
+        if self._child is None or self._n_traced >= N_PROGRAMS_PER_PROCESS:
+            self._stop()
+            self._start()
+        try:
+            self._pipe.send(request)
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._child.join(5)
+            code = self._child.exitcode
+            self._stop()
+            raise TrainingFailed(f"the training process died with exit code {code}: out of memory?") from None
+        if isinstance(answer, str):
+            raise TrainingFailed(answer)
+        self._n_traced += answer.is_traced
+        return answer  # type: ignore[no-any-return]
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._context.Pipe()
+        self._child = self._context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        self._child.start()
+        theirs.close()
+        self._n_traced = 0
+
+    def _stop(self) -> None:
+        if self._child is None:
+            return
+        self._pipe.close()
+        self._child.terminate()
+        self._child.join(5)
+        self._child = None
+
+
+def _serve(pipe: Connection, plan: Plan, metric: str, task: Task, n_threads: int) -> None:
+    """The child: train what comes down the pipe until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    from search.training.engine import Engine
+
+    engine = Engine(plan, validation_loss(metric, task))
+    while True:
+        try:
+            request = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(engine.train_request, request))
+
+
+def _answer(train: Callable[[Request], Trained], request: Request) -> Trained | str:
+    """The result, or the cause of the failure in one line."""
+    try:
+        return train(request)
+    except Diverged as error:
+        return f"diverged: {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+def validation_loss(metric: str, task: Task) -> Callable[[Any, Any], float]:
+    """A metric as a function of targets and predictions whose lower value is better."""
+    return partial(metrics.loss, metrics.metric_for(metric, task))

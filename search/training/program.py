@@ -1,0 +1,245 @@
+"""Many copies of one Keras model, trained by one compiled TensorFlow program.
+
+The variables of the copies are stacked with a leading member axis; ``tf.vectorized_map`` over ``stateless_call`` turns one
+model's step into that of all members. Whole epochs run in the graph: order, batch, step. Everything that is a number
+(learning rates, batch size, epochs, the dials in the model's non-trainable weights) is an input, so that configurations of one
+structure share one program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+ROWS_PER_PREDICTION = 4096  # members x rows of one step of a prediction, which bounds its memory
+
+
+class Program:
+    """``n_stacked`` copies of a model and the compiled functions that train and apply them.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The template; its own variables are never changed.
+    optimizer : keras.optimizers.Optimizer
+        Not yet built; its update is elementwise.
+    loss : callable
+        ``loss(y, predictions) -> (n_rows,)``, a Keras loss without reduction.
+    n_stacked : int
+        Members that are trained together.
+    inputs : sequence of tensor
+        The model's inputs for all rows of the table, each ``(n_rows, ...)``.
+    y : tensor of float64, shape (n_rows, n_outputs)
+        Targets in their own units.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: Callable[[Any, Any], Any],
+        n_stacked: int,
+        inputs: Sequence[tf.Tensor],
+        y: tf.Tensor,
+    ) -> None:
+        self._model, self._optimizer, self._loss = model, optimizer, loss
+        self._n_stacked, self._inputs, self._y = n_stacked, tuple(inputs), y
+        self._noisy = [layer for layer in model._flatten_layers() if hasattr(layer, "noise_width")]
+        self._trainable = [_stacked(v, n_stacked, index) for index, v in enumerate(model.trainable_variables)]
+        self._fixed = [_stacked(v, n_stacked, index) for index, v in enumerate(model.non_trainable_variables)]
+        optimizer.build(self._trainable)
+        self._optimizer_start = [(v, _start_value(v)) for v in optimizer.variables]
+        self.train = _compiled(self._train)
+        self.predict = _compiled(self._predict)
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The stacked variables in the order of ``model.variables``, each ``(n_stacked, ...)``."""
+        stacked = dict(zip(map(id, self._model.trainable_variables), self._trainable, strict=True))
+        stacked.update(zip(map(id, self._model.non_trainable_variables), self._fixed, strict=True))
+        return [stacked[id(v)] for v in self._model.variables]
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """Everything that training changes: the stacked variables, then the optimizer's."""
+        return [*self.variables, *self._optimizer.variables]
+
+    def reset(self, weights: Sequence[Array], weight_decay: float = 0.0) -> None:
+        """Start anew from initial weights ``(n_stacked, ...)`` in the order of ``model.variables``."""
+        for variable, value in zip(self.variables, weights, strict=True):
+            variable.assign(value)
+        for variable, value in self._optimizer_start:
+            variable.assign(tf.zeros(variable.shape, variable.dtype) if value is None else value)
+        if getattr(self._optimizer, "decay", None) is not None:
+            self._optimizer.decay.assign(weight_decay)
+
+    # -- compiled --------------------------------------------------------------------------------------------------------
+
+    def _train(
+        self,
+        rows: tf.Tensor,
+        center: tf.Tensor,
+        scale: tf.Tensor,
+        rates: tf.Tensor,
+        first_epoch: tf.Tensor,
+        n_epochs: tf.Tensor,
+        batch_size: tf.Tensor,
+        seed: tf.Tensor,
+        is_shuffled: tf.Tensor,
+    ) -> tf.Tensor:
+        """Train some epochs; the result is the mean training loss ``(n_epochs, n_stacked)``.
+
+        rows ``(n_stacked, n_train)``: training rows of each member; center, scale ``(n_stacked, 1, n_outputs)``: its
+        target units; rates: learning rate of every step from epoch 0 on; seed ``(2,)``: of orders and noise.
+        """
+        n_rows = tf.shape(rows)[1]
+        n_whole = n_rows // batch_size
+        n_steps = n_whole + tf.cast(n_rows - n_whole * batch_size > 1, tf.int32)
+        losses = tf.TensorArray(tf.float32, size=n_epochs, element_shape=(self._n_stacked,))
+        for epoch in tf.range(first_epoch, first_epoch + n_epochs):
+            epoch_seed = seed + tf.stack([epoch, 0])
+            order = self._shuffled(rows, epoch_seed) if is_shuffled else rows
+            total = tf.zeros((self._n_stacked,))
+            for step in tf.range(n_steps):
+                batch = order[:, step * batch_size : (step + 1) * batch_size]
+                self._optimizer.learning_rate.assign(rates[epoch * n_steps + step])
+                loss = self._step(batch, center, scale, epoch_seed + tf.stack([0, step + 1]))
+                total += loss * tf.cast(tf.shape(batch)[1], tf.float32)
+            losses = losses.write(epoch - first_epoch, total / tf.cast(n_rows, tf.float32))
+        return losses.stack()
+
+    def _predict(self, rows: tf.Tensor) -> tf.Tensor:
+        """Predictions ``(n_stacked, n_rows, n_outputs)`` on each member's rows ``(n_stacked, n_rows)``."""
+        n_rows, chunk = tf.shape(rows)[1], max(32, ROWS_PER_PREDICTION // self._n_stacked)
+        n_chunks = (n_rows + chunk - 1) // chunk
+        parts = tf.TensorArray(tf.float32, size=n_chunks, infer_shape=False)
+        for index in tf.range(n_chunks):
+            part = self._apply(rows[:, index * chunk : (index + 1) * chunk])
+            parts = parts.write(index, tf.transpose(part, [1, 0, 2]))
+        return tf.transpose(tf.ensure_shape(parts.concat(), (None, self._n_stacked, None)), [1, 0, 2])
+
+    def _shuffled(self, rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        keys = tf.random.stateless_uniform(tf.shape(rows), seed)
+        return tf.gather(rows, tf.argsort(keys, axis=1), batch_dims=1)
+
+    def _step(self, batch: tf.Tensor, center: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One optimizer step of every member; the result is each member's loss ``(n_stacked,)``."""
+        y = tf.cast((tf.gather(self._y, batch) - center) / scale, tf.float32)
+        noise = self._noise(tf.shape(batch)[1], seed)
+        changed: list[int] = []
+
+        def member(given: Any) -> Any:
+            trainable, fixed, inputs, target, noise_of_layer = given
+            with _supplied(self._noisy, noise_of_layer):
+                predictions, state, penalties = self._model.stateless_call(
+                    trainable, fixed, _one_or_list(inputs), training=True, return_losses=True
+                )
+            changed[:] = [i for i, (new, old) in enumerate(zip(state, fixed, strict=True)) if new is not old]
+            loss = tf.reduce_mean(self._loss(target, predictions))
+            return loss, tf.add_n([loss, *map(tf.cast, penalties, ["float32"] * len(penalties))]), [
+                state[i] for i in changed
+            ]
+
+        with tf.GradientTape() as tape:
+            trainable = [tf.convert_to_tensor(v) for v in self._trainable]
+            tape.watch(trainable)
+            fixed = [tf.convert_to_tensor(v) for v in self._fixed]
+            given = (trainable, fixed, self._gathered(batch), y, noise)
+            loss, penalised, state = self._mapped(member, given)
+            total = tf.reduce_sum(penalised)
+        gradients = tape.gradient(total, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        for index, value in zip(changed, state, strict=True):
+            self._fixed[index].assign(value)
+        self._optimizer.apply(gradients, self._trainable)
+        return loss
+
+    def _apply(self, batch: tf.Tensor) -> tf.Tensor:
+        def member(given: Any) -> Any:
+            trainable, fixed, inputs = given
+            return self._model.stateless_call(trainable, fixed, _one_or_list(inputs), training=False)[0]
+
+        trainable = [tf.convert_to_tensor(v) for v in self._trainable]
+        fixed = [tf.convert_to_tensor(v) for v in self._fixed]
+        return tf.cast(self._mapped(member, (trainable, fixed, self._gathered(batch))), tf.float32)
+
+    def _mapped(self, function: Callable[[Any], Any], given: Any) -> Any:
+        """The function for every member: vectorised, or plainly where there is only one."""
+        if self._n_stacked > 1:
+            return tf.vectorized_map(function, given, fallback_to_while_loop=True)
+        return tf.nest.map_structure(lambda t: t[None], function(tf.nest.map_structure(lambda t: t[0], given)))
+
+    def _gathered(self, batch: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.gather(values, batch) for values in self._inputs]
+
+    def _noise(self, n_rows: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        """Uniform numbers for the layers that take them, drawn at once with the member axis outside."""
+        if not self._noisy:
+            return []
+        sizes = [layer.noise_width for layer in self._noisy]
+        drawn = tf.random.stateless_uniform((self._n_stacked, n_rows, sum(sizes)), seed)
+        return tf.split(drawn, sizes, axis=2)
+
+
+class _supplied:
+    """Hand noise to layers for the time of one call, and take it back, so that no graph outlives its program."""
+
+    def __init__(self, layers: list[Any], noise: list[Any]) -> None:
+        self._layers, self._noise = layers, noise
+
+    def __enter__(self) -> None:
+        for layer, noise in zip(self._layers, self._noise, strict=True):
+            layer.noise = noise
+
+    def __exit__(self, *_: object) -> None:
+        for layer in self._layers:
+            layer.noise = None
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A graph of the function, traced at its first call, freed with its program.
+
+    Gradients registered by ``tf.custom_gradient`` while tracing would keep the whole graph alive for ever; once the graph
+    stands nobody asks for them again.
+    """
+    graph = tf.function(function, reduce_retracing=True)
+
+    def call(*arguments: Any) -> Any:
+        n_traces = graph.experimental_get_tracing_count()
+        result = graph(*arguments)
+        if graph.experimental_get_tracing_count() > n_traces:
+            _forget_custom_gradients()
+        return result
+
+    return call
+
+
+def _forget_custom_gradients() -> None:
+    from tensorflow.python.framework import ops
+
+    registry = getattr(ops.gradient_registry, "_registry", {})
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
+
+
+def _stacked(variable: keras.Variable, n_stacked: int, index: int) -> keras.Variable:
+    name = f"{variable.path.replace('/', '_')}_{index}"
+    value = np.zeros((n_stacked, *variable.shape), variable.dtype)
+    return keras.Variable(value, dtype=variable.dtype, trainable=variable.trainable, name=name)
+
+
+def _start_value(variable: keras.Variable) -> Array | None:
+    """A variable's value before training, None where it is all zeros."""
+    value = variable.numpy()
+    return value if value.any() else None
+
+
+def _one_or_list(inputs: list[Any]) -> Any:
+    return inputs[0] if len(inputs) == 1 else inputs

@@ -1,0 +1,122 @@
+"""How one configuration is trained: optimizer, schedule, batches, epochs, and where it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine", "flat_cosine", "exponential")
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one configuration is trained.
+
+    Attributes
+    ----------
+    optimizer : str
+        One of `OPTIMIZERS`; it shapes the compiled program, all else here is its input.
+    learning_rate, weight_decay : float
+        Peak learning rate; decoupled decay of AdamW.
+    schedule : str
+        One of `SCHEDULES`.
+    batch_size, n_epochs : int
+        Rows a step; epochs at most.
+    patience : float
+        Training stops at this multiple of the best epoch so far, but not before epoch 25; 0 never stops early.
+    checkpoints : tuple of int or None
+        Epochs at which the held-out rows are looked at; None: `checkpoint_epochs` of ``n_epochs``.
+    is_shuffled : bool
+        Whether each epoch draws a new order of the training rows.
+    """
+
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    batch_size: int = 32
+    n_epochs: int = 100
+    patience: float = 2.0
+    checkpoints: tuple[int, ...] | None = None
+    is_shuffled: bool = True
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"an optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if self.batch_size < 1 or self.n_epochs < 1:
+            raise ValueError(f"batch size and epochs are at least 1, not {self.batch_size} and {self.n_epochs}")
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Epochs at which the held-out rows are looked at."""
+        return self.checkpoints or checkpoint_epochs(self.n_epochs)
+
+
+def recipe_for(config: Mapping[str, Any], defaults: Recipe) -> Recipe:
+    """The recipe of a configuration; what it does not name comes from the defaults."""
+    names = ("optimizer", "learning_rate", "weight_decay", "schedule", "batch_size")
+    return replace(defaults, **{name: config[name] for name in names if name in config})
+
+
+def checkpoint_epochs(n_epochs: int, ratio: float = 1.16) -> tuple[int, ...]:
+    """Epochs of the checkpoints: every one at first, then growing by a ratio, the last one always among them.
+
+    A score is looked at only here, so that every choice of an epoch can be replayed from stored predictions.
+
+    >>> checkpoint_epochs(20)
+    (1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 16, 19, 20)
+    """
+    epochs, epoch = [], 1
+    while epoch < n_epochs:
+        epochs.append(epoch)
+        epoch = max(epoch + 1, int(np.ceil(epoch * ratio)))
+    return (*epochs, n_epochs)
+
+
+def n_steps(n_rows: int, batch_size: int) -> int:
+    """Steps of an epoch: the last batch may be smaller, unless it would be a single row."""
+    whole, rest = divmod(n_rows, min(batch_size, n_rows))
+    return whole + (rest > 1)
+
+
+def learning_rates(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32]:
+    """Learning rate of every step ``(n_epochs * n_steps_per_epoch,)``.
+
+    constant: the peak; cosine: ``(1 + cos(pi t)) / 2`` of it; flat_cosine: flat for half of the time, then a cosine;
+    exponential: falls to a hundredth; with t in [0, 1) the share of all steps done.
+    """
+    t = np.arange(recipe.n_epochs * n_steps_per_epoch) / (recipe.n_epochs * n_steps_per_epoch)
+    factor = {
+        "constant": np.ones_like(t),
+        "cosine": (1 + np.cos(np.pi * t)) / 2,
+        "flat_cosine": (1 + np.cos(np.pi * np.maximum(0.0, 2 * t - 1))) / 2,
+        "exponential": 0.01**t,
+    }[recipe.schedule]
+    return (recipe.learning_rate * factor).astype(np.float32)
+
+
+def new_optimizer(name: str) -> keras.optimizers.Optimizer:
+    """A Keras optimizer whose update is elementwise, so that it serves stacked variables as it is.
+
+    The learning rate is set at every step; AdamW's decay is set by assigning to its ``decay`` variable.
+    """
+    import keras
+
+    from search.training.adam import Adam
+
+    if name in ("adam", "adamw"):
+        return Adam(is_decoupled=name == "adamw")
+    if name == "rmsprop":
+        return keras.optimizers.RMSprop(1e-3)
+    return keras.optimizers.SGD(1e-2, momentum=MOMENTUM)

@@ -1,0 +1,254 @@
+"""Three ways to train the members of a trial, behind one face.
+
+stacked: all members in one program; looped: one program, its state swapped from member to member; fit: Keras' own ``fit``
+on one reused model. A trainer is started with weights, advanced by epochs and asked for predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from search.training.plan import Plan
+from search.training.program import Program
+from search.training.recipe import Recipe, learning_rates, n_steps
+
+Array = NDArray[Any]
+Weights = list[Array]
+
+
+class Trainer(Protocol):
+    """Members in training."""
+
+    weights: Weights
+
+    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
+        """Begin from weights ``(n_members, ...)`` in the order of ``model.variables``."""
+
+    def advance(self, n_epochs: int) -> Array:
+        """Train further epochs; the mean training losses ``(n_epochs, n_members)``."""
+
+    def predict(self, rows: Sequence[Array]) -> list[Array]:
+        """Each member's predictions ``(n_rows of it, n_outputs)`` on its rows."""
+
+
+class _Clock:
+    """What every trainer keeps between calls: the recipe, the seed and the epochs done."""
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe, self.seed, self.n_done = recipe, seed, 0
+
+
+class StackedTrainer:
+    """All members in one program."""
+
+    def __init__(self, program: Program, plan: Plan) -> None:
+        self._program, self._plan = program, plan
+        self._n_train = min(len(rows) for rows in plan.train)
+        self._is_equal = all(len(rows) == self._n_train for rows in plan.train)
+
+    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
+        """See `Trainer`."""
+        self._program.reset(weights, recipe.weight_decay)
+        self._clock = _Clock(recipe, seed)
+        self._rates = tf.constant(learning_rates(recipe, n_steps(self._n_train, recipe.batch_size)))
+        self._orders = np.random.default_rng(seed)
+        self._rows = tf.constant(np.stack([rows[: self._n_train] for rows in self._plan.train]), tf.int32)
+
+    def advance(self, n_epochs: int) -> Array:
+        """See `Trainer`; where members differ by a few rows, each call leaves out others."""
+        clock, plan = self._clock, self._plan
+        if not self._is_equal and clock.recipe.is_shuffled:
+            chosen = [self._orders.permutation(rows)[: self._n_train] for rows in plan.train]
+            self._rows = tf.constant(np.stack(chosen), tf.int32)
+        losses = self._program.train(
+            self._rows,
+            tf.constant(plan.target_center[:, None, :]),
+            tf.constant(plan.target_scale[:, None, :]),
+            self._rates,
+            *_arguments(clock, n_epochs, self._n_train),
+        )
+        clock.n_done += n_epochs
+        return np.asarray(losses)
+
+    def predict(self, rows: Sequence[Array]) -> list[Array]:
+        """See `Trainer`."""
+        n_most = max(len(r) for r in rows)
+        padded = np.stack([np.pad(r, (0, n_most - len(r)), mode="edge") for r in rows])
+        predictions = np.asarray(self._program.predict(tf.constant(padded, tf.int32)))
+        return [p[: len(r)] for p, r in zip(predictions, rows, strict=True)]
+
+    @property
+    def weights(self) -> Weights:
+        """Copies of the current weights."""
+        return [v.numpy().copy() for v in self._program.variables]
+
+    @weights.setter
+    def weights(self, values: Weights) -> None:
+        for variable, value in zip(self._program.variables, values, strict=True):
+            variable.assign(value)
+
+
+class LoopedTrainer:
+    """One member at a time in a program of one, for models that do not stack well and members of unequal size."""
+
+    def __init__(self, program: Program, plan: Plan) -> None:
+        self._program, self._plan = program, plan
+
+    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
+        """See `Trainer`."""
+        self._clock = _Clock(recipe, seed)
+        self._states: list[list[Array]] = []
+        for member in range(self._plan.n_members):
+            self._program.reset([w[member : member + 1] for w in weights], recipe.weight_decay)
+            self._states.append([v.numpy().copy() for v in self._program.state])
+
+    def advance(self, n_epochs: int) -> Array:
+        """See `Trainer`."""
+        losses = [self._advance(member, n_epochs) for member in range(self._plan.n_members)]
+        self._clock.n_done += n_epochs
+        return np.stack(losses, axis=1)
+
+    def _advance(self, member: int, n_epochs: int) -> Array:
+        plan, clock = self._plan, self._clock
+        rows = plan.train[member]
+        rates = learning_rates(clock.recipe, n_steps(len(rows), clock.recipe.batch_size))
+        self._load(self._states[member])
+        losses = self._program.train(
+            tf.constant(rows[None], tf.int32),
+            tf.constant(plan.target_center[member][None, None]),
+            tf.constant(plan.target_scale[member][None, None]),
+            tf.constant(rates),
+            *_arguments(clock, n_epochs, len(rows), member),
+        )
+        self._states[member] = [v.numpy().copy() for v in self._program.state]
+        return np.asarray(losses)[:, 0]
+
+    def _load(self, state: list[Array]) -> None:
+        for variable, value in zip(self._program.state, state, strict=True):
+            variable.assign(value)
+
+    def predict(self, rows: Sequence[Array]) -> list[Array]:
+        """See `Trainer`."""
+        predictions = []
+        for state, member_rows in zip(self._states, rows, strict=True):
+            self._load(state)
+            predictions.append(np.asarray(self._program.predict(tf.constant(member_rows[None], tf.int32)))[0])
+        return predictions
+
+    @property
+    def weights(self) -> Weights:
+        """Copies of the current weights."""
+        n_weights = len(self._program.variables)
+        members = zip(*[state[:n_weights] for state in self._states], strict=True)
+        return [np.concatenate(values) for values in members]
+
+    @weights.setter
+    def weights(self, values: Weights) -> None:
+        for member, state in enumerate(self._states):
+            state[: len(values)] = [value[member : member + 1] for value in values]
+
+
+class FitTrainer:
+    """Keras' own ``fit`` on one compiled model that is reset for each member: for models with their own ``train_step``."""
+
+    def __init__(self, model: keras.Model, optimizer: Any, loss: Any, plan: Plan) -> None:
+        self._model, self._plan = model, plan
+        if not model.compiled:
+            model.compile(optimizer=optimizer, loss=loss)
+        model.optimizer.build(model.trainable_variables)
+        self._optimizer_start = [v.numpy().copy() for v in model.optimizer.variables]
+
+    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
+        """See `Trainer`."""
+        self._clock = _Clock(recipe, seed)
+        self._states = [
+            [*(w[member] for w in weights), *self._optimizer_start] for member in range(self._plan.n_members)
+        ]
+
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _load(self, state: list[Array]) -> None:
+        for variable, value in zip(self._variables, state, strict=True):
+            variable.assign(value)
+
+    def advance(self, n_epochs: int) -> Array:
+        """See `Trainer`."""
+        losses = [self._advance(member, n_epochs) for member in range(self._plan.n_members)]
+        self._clock.n_done += n_epochs
+        return np.stack(losses, axis=1)
+
+    def _advance(self, member: int, n_epochs: int) -> Array:
+        self._load(self._states[member])
+        first = self._clock.n_done
+        losses = [self._epoch(member, epoch) for epoch in range(first, first + n_epochs)]
+        self._states[member] = [v.numpy().copy() for v in self._variables]
+        return np.asarray(losses)
+
+    def _epoch(self, member: int, epoch: int) -> float:
+        plan, recipe, rows = self._plan, self._clock.recipe, self._plan.train[member]
+        if recipe.is_shuffled:
+            rows = np.random.default_rng([self._clock.seed, member, epoch]).permutation(rows)
+        steps = n_steps(len(rows), recipe.batch_size)
+        rows = rows[: steps * recipe.batch_size]
+        self._model.optimizer.learning_rate = float(learning_rates(recipe, steps)[epoch * steps])
+        y = (plan.y[rows] - plan.target_center[member]) / plan.target_scale[member]
+        fitted = self._model.fit(
+            _inputs(plan, rows), y.astype(np.float32), batch_size=recipe.batch_size, shuffle=False, verbose=0
+        )
+        return float(fitted.history["loss"][-1])
+
+    def predict(self, rows: Sequence[Array]) -> list[Array]:
+        """See `Trainer`."""
+        predictions = []
+        for state, member_rows in zip(self._states, rows, strict=True):
+            self._load(state)
+            predictions.append(self._model.predict(_inputs(self._plan, member_rows), batch_size=1024, verbose=0))
+        return predictions
+
+    @property
+    def weights(self) -> Weights:
+        """Copies of the current weights."""
+        n_weights = len(self._model.variables)
+        return [np.stack(values) for values in zip(*[state[:n_weights] for state in self._states], strict=True)]
+
+    @weights.setter
+    def weights(self, values: Weights) -> None:
+        for member, state in enumerate(self._states):
+            state[: len(values)] = [value[member] for value in values]
+
+
+def _arguments(clock: _Clock, n_epochs: int, n_train: int, member: int = 0) -> tuple[tf.Tensor, ...]:
+    """The numbers that a program's ``train`` takes after rows, units and rates."""
+    first, second = np.random.SeedSequence([clock.seed, member]).generate_state(2) >> 2
+    return (
+        tf.constant(clock.n_done, tf.int32),
+        tf.constant(n_epochs, tf.int32),
+        tf.constant(min(clock.recipe.batch_size, n_train), tf.int32),
+        tf.constant([first, second], tf.int32),
+        tf.constant(clock.recipe.is_shuffled),
+    )
+
+
+def _inputs(plan: Plan, rows: Array) -> Any:
+    parts: list[Array] = [values[rows] for values in plan.inputs]
+    return parts[0] if len(parts) == 1 else parts
+
+
+def way_of(model: keras.Model, plan: Plan) -> str:
+    """The way that suits a model: ``"stacked"``, ``"looped"`` or ``"fit"``."""
+    if type(model).train_step is not keras.Model.train_step:
+        return "fit"
+    convolution = keras.layers.Conv1D.__mro__[1]
+    has_convolution = any(isinstance(layer, convolution) for layer in model._flatten_layers())
+    return "looped" if has_convolution or not plan.is_even else "stacked"
+
+
+NewModel = Callable[[], keras.Model]

@@ -1,0 +1,1 @@
+"""What may be tried: parameters, conditions, families, and the format of their inputs."""

@@ -1,0 +1,322 @@
+"""The declared format of a table: column kinds, vocabularies, and reading a frame into arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SLOT_SIZES = (2, 4, 8, 16, 32)
+LARGEST_NUMBER = 1e37  # differences of two such numbers still fit into float32
+
+
+class SchemaError(ValueError):
+    """A frame does not have the declared format."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input column.
+
+    Parameters
+    ----------
+    name
+        Its name in the frame, any Unicode.
+    kind
+        ``"number"`` or ``"category"``.
+    may_be_missing
+        Whether a value was missing among the rows that the schema was inferred from.
+    anchor
+        Subtracted from numbers in float64 before they become float32.
+    categories
+        The known texts, sorted; text i has code i + 1.
+    n_slots
+        Inputs that a model spends on the column when it is a category, 0 otherwise.
+    is_datetime
+        Whether the numbers are seconds since 1970 (UTC), read from dates.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    may_be_missing: bool
+    anchor: float = 0.0
+    categories: tuple[str, ...] = ()
+    n_slots: int = 0
+    is_datetime: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("number", "category"):
+            raise SchemaError(f"a column is a number or a category, not {self.kind!r}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The inputs as arrays.
+
+    Parameters
+    ----------
+    numbers
+        ``(n_rows, n_numbers)`` float32, NaN where missing, anchors already subtracted.
+    codes
+        ``(n_rows, n_categories)`` int32: 0 missing, 1..n known, n + 1 not in the schema.
+    """
+
+    numbers: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return int(self.numbers.shape[0])
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Return the given rows, copied, in the given order."""
+        return Table(self.numbers[rows], self.codes[rows])
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The declared format of a table, inferred once from the rows used for development."""
+
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def numbers(self) -> tuple[Column, ...]:
+        """The number columns, in order."""
+        return tuple(c for c in self.columns if c.kind == "number")
+
+    @cached_property
+    def categories(self) -> tuple[Column, ...]:
+        """The category columns, in order."""
+        return tuple(c for c in self.columns if c.kind == "category")
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of either kind."""
+        return len(self.columns)
+
+    @classmethod
+    def infer(cls, frame: pd.DataFrame, *, max_slots: int = 32) -> Schema:
+        """Infer the format from a frame.
+
+        Parameters
+        ----------
+        frame
+            Inputs only, without targets, groups or time.
+        max_slots
+            Upper limit of inputs per category column.
+
+        Raises
+        ------
+        SchemaError
+            If a column name occurs twice or a column holds values that are neither numbers nor text nor
+            dates.
+        """
+        return cls(tuple(_infer_column(name, s, max_slots) for name, s in _named(frame).items()))
+
+    def read(self, frame: pd.DataFrame) -> Table:
+        """Turn a frame into arrays; the order of its columns and further columns do not matter.
+
+        Raises
+        ------
+        SchemaError
+            If columns are missing, or a number column holds text.
+        """
+        series = _named(frame, {c.name for c in self.columns})
+        absent = [c.name for c in self.columns if c.name not in series]
+        if absent:
+            raise SchemaError(
+                f"every column of the schema must be present; missing: {', '.join(map(repr, absent))}"
+            )
+        numbers = np.empty((len(frame), len(self.numbers)), np.float32)
+        codes = np.empty((len(frame), len(self.categories)), np.int32)
+        for i, column in enumerate(self.numbers):
+            values = _floats(column.name, series[column.name], column.is_datetime)
+            with np.errstate(over="ignore"):
+                numbers[:, i] = np.clip(values - column.anchor, -LARGEST_NUMBER, LARGEST_NUMBER)
+        for i, column in enumerate(self.categories):
+            codes[:, i] = _codes(column, series[column.name])
+        return Table(numbers, codes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return {"columns": [asdict(c) | {"categories": list(c.categories)} for c in self.columns]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Schema:
+        """Read what `to_json` wrote."""
+        columns = (c | {"categories": tuple(c.get("categories", ()))} for c in record["columns"])
+        return cls(tuple(Column(**c) for c in columns))
+
+
+def _named(frame: pd.DataFrame, wanted: set[str] | None = None) -> dict[str, pd.Series]:
+    """Return the (wanted) columns by the text of their name; refuse a name that occurs twice."""
+    names = [str(name) for name in frame.columns]
+    twice = sorted(n for n, times in Counter(names).items() if times > 1 and (wanted is None or n in wanted))
+    if twice:
+        raise SchemaError(f"column names must be unique; occurring twice: {', '.join(map(repr, twice))}")
+    return {n: frame.iloc[:, i] for i, n in enumerate(names) if wanted is None or n in wanted}
+
+
+def _infer_column(name: str, series: pd.Series, max_slots: int) -> Column:
+    """Decide the kind of one column and what belongs to it."""
+    form = _form(name, series)
+    if form == "text":
+        texts, which = _texts(name, series)
+        categories = tuple(sorted(texts))
+        is_missing = bool((which < 0).any())
+        n_slots = _n_slots(len(categories) + 1 + is_missing, max_slots)
+        return Column(name, "category", is_missing, categories=categories, n_slots=n_slots)
+    values = _floats(name, series, form == "datetime")
+    present = values[~np.isnan(values)]
+    is_missing = present.size < values.size
+    return Column(name, "number", is_missing, anchor=_anchor(present), is_datetime=form == "datetime")
+
+
+def _form(name: str, series: pd.Series) -> Literal["number", "datetime", "text"]:
+    """Tell whether a column is read as numbers, dates or text."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "text"
+    if types.is_complex_dtype(dtype):
+        raise SchemaError(f"column {name!r} must hold numbers, text or dates, not complex numbers")
+    if types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        return "number"
+    if types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    inferred = types.infer_dtype(series, skipna=True)
+    if inferred in ("datetime", "datetime64", "date"):
+        return "datetime"
+    if inferred == "boolean":
+        return "number"
+    try:
+        distinct = pd.Series(series.dropna().unique(), dtype=object)
+    except TypeError as error:
+        raise SchemaError(f"column {name!r} must hold numbers, text or dates: {error}") from None
+    present = distinct[~_is_blank(distinct)]
+    return "number" if len(present) and not _unparsed(present).any() else "text"
+
+
+def _is_blank(series: pd.Series) -> np.ndarray:
+    """Mark missing values; the empty text counts as missing, as it does in a CSV file."""
+    is_empty = np.array([isinstance(v, str) and not v for v in series.astype(object)], dtype=bool)
+    return np.asarray(series.isna().to_numpy(bool) | is_empty, dtype=bool)
+
+
+def _unparsed(series: pd.Series) -> np.ndarray:
+    """Mark values of an object or text column that are no numbers (``nan`` is none)."""
+    import pandas as pd
+
+    return pd.to_numeric(series.astype(object), errors="coerce").isna().to_numpy(bool)
+
+
+def _floats(name: str, series: pd.Series, is_datetime: bool) -> np.ndarray:
+    """Read a column as float64 ``(n_rows,)``, NaN where missing or infinite."""
+    import pandas as pd
+    from pandas.api import types
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    elif types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        values[~np.isfinite(values)] = np.nan
+        return values
+    if is_datetime or types.is_datetime64_any_dtype(series.dtype):
+        return _seconds(name, series)
+    if types.is_timedelta64_dtype(series.dtype):
+        return np.asarray(series.dt.total_seconds(), dtype=np.float64)
+    series = series.astype(object)
+    bad = _unparsed(series) & ~_is_blank(series) & ~series.map(_is_nan_text).to_numpy(bool)
+    if bad.any():
+        raise SchemaError(f"column {name!r} must hold numbers, not {series.iloc[int(bad.argmax())]!r}")
+    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _is_nan_text(value: object) -> bool:
+    """Tell whether a text spells a missing number."""
+    return isinstance(value, str) and value.strip().lower() in ("nan", "na", "n/a", "null", "none", "")
+
+
+def _seconds(name: str, series: pd.Series) -> np.ndarray:
+    """Read dates as seconds since 1970 (UTC), NaN where missing."""
+    import pandas as pd
+
+    moments = pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601")
+    bad = moments.isna().to_numpy(bool) & ~_is_blank(series)
+    if bad.any():
+        raise SchemaError(f"column {name!r} must hold dates, not {series.iloc[int(bad.argmax())]!r}")
+    seconds = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return np.asarray(seconds, dtype=np.float64)
+
+
+def _anchor(present: np.ndarray) -> float:
+    """Return the median where float32 would lose the values' differences, else 0."""
+    if not present.size:
+        return 0.0
+    with np.errstate(over="ignore"):
+        spread = float(present.max() - present.min())
+    if float(np.abs(present).min()) > 1000.0 * spread:
+        return float(np.median(present))
+    return 0.0
+
+
+def _n_slots(n_needed: int, max_slots: int) -> int:
+    """Return the smallest slot size that is enough, at most `max_slots`."""
+    return min(next((s for s in SLOT_SIZES if s >= n_needed), SLOT_SIZES[-1]), max_slots)
+
+
+def _texts(name: str, series: pd.Series) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts of a column and, per row, which one it holds (-1: missing)."""
+    import pandas as pd
+    from pandas.api import types
+
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        labels = [_text(v) for v in series.cat.categories]
+        which = series.cat.codes.to_numpy(np.int64)
+        used = np.unique(which[which >= 0])
+        if len(set(labels)) == len(labels) and "" not in labels:
+            place = np.full(len(labels) + 1, -1)
+            place[used] = np.arange(used.size)
+            return [labels[i] for i in used], place[which]
+        series = series.astype(object)
+    if types.infer_dtype(series, skipna=True) not in ("string", "empty"):
+        series = series.map(_text, na_action="ignore")
+    which, found = pd.factorize(series.astype(object))
+    texts = [str(t) for t in found]
+    if "" in texts:
+        at = texts.index("")
+        which = np.where(which == at, -1, which - (which > at))
+        del texts[at]
+    return texts, np.asarray(which)
+
+
+def _text(value: object) -> str:
+    """Return the text of a category; whole floats as whole numbers, so that 1 and 1.0 agree."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _codes(column: Column, series: pd.Series) -> np.ndarray:
+    """Return the codes ``(n_rows,)`` of a category column."""
+    import pandas as pd
+
+    texts, which = _texts(column.name, series)
+    known = pd.Index(column.categories, dtype=object)
+    code = known.get_indexer(pd.Index(texts, dtype=object)) + 1
+    code[code == 0] = len(column.categories) + 1
+    found: np.ndarray = np.append(code, 0)[which].astype(np.int32)  # which = -1 picks the appended 0
+    return found
