@@ -7,12 +7,14 @@ from pathlib import Path
 PACKAGES = ("spaces", "search", "ensemble", "reports")
 # These modules put the stages together and may import them all; nothing else imports them.
 ROOTS = ("search.run", "search.flow", "search.assembly", "search.estimators")
+# The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
+ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card")
 _ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ROOTS, PACKAGES),
     "spaces": ("spaces",),
     "search": ("search", "spaces"),
     "ensemble": ("ensemble",),
-    "ensemble.model": ("ensemble", "spaces.schema", "spaces.task", "spaces.layers"),
+    **dict.fromkeys(ARTEFACT, ("ensemble", "spaces.schema", "spaces.task", "spaces.layers")),
     "reports": ("reports", "search.records", "search.metrics"),
 }
 

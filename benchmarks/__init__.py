@@ -1,0 +1,1 @@
+"""Measurements that the project's claims of speed and memory rest on."""

@@ -1,0 +1,110 @@
+"""Foldstack's engine on a workload: in this process and through the training process of a study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workloads import TINY, Workload, n_operations
+from search.objective import make_plan
+from search.training.process import TrainingProcess, n_threads_for, validation_loss
+from search.training.recipe import Recipe, recipe_for
+from search.training.trained import Request, Trained
+
+N_MATRIX = 2048
+
+
+def request(
+    work: Workload, config: Mapping[str, Any], *, is_looked: bool = False, n_epochs: int = 0
+) -> Request:
+    """A configuration for the engine: all epochs and one look at the end, or the looks that a study takes."""
+    n_epochs = n_epochs or work.n_epochs
+    defaults = Recipe(n_epochs=n_epochs, patience=0.0, checkpoints=None if is_looked else (n_epochs,))
+    return Request("mlp", dict(config), work.signature, recipe_for(config, defaults), seed=1)
+
+
+def one_trial(work: Workload) -> dict[str, float]:
+    """Seconds of one configuration: at first, again, and again with a study's looks; rates in GFLOP/s."""
+    engine = _engine(work)
+    (config,) = work.configs
+    before = matrix_rate()
+    first, loss = _timed(engine.train_request, request(work, config))
+    again, _ = _timed(engine.train_request, request(work, config))
+    looked, _ = _timed(engine.train_request, request(work, config, is_looked=True))
+    rate = n_operations(work, config) / again / 1e9
+    return {
+        "engine, first trial": first,
+        "engine, same structure again": again,
+        "engine, again, with a study's looks": looked,
+        "rate": rate,
+        "peak_rate": max(before, matrix_rate()),
+        "loss": loss,
+    }
+
+
+def through_process(work: Workload) -> dict[str, float]:
+    """The same through a training process, which is up and warm when the clock starts."""
+    (config,) = work.configs
+    with TrainingProcess(make_plan(work.dataset, work.members), "log_loss", work.dataset.task) as process:
+        _timed(process.train, request(work, TINY, n_epochs=1))
+        first, loss = _timed(process.train, request(work, config))
+        again, _ = _timed(process.train, request(work, config))
+    return {
+        "engine in a training process, first": first,
+        "engine in a training process, again": again,
+        "loss": loss,
+    }
+
+
+def study(work: Workload, *, is_looked: bool) -> dict[str, float]:
+    """All configurations one after another through a training process, programs traced as they come."""
+    with TrainingProcess(make_plan(work.dataset, work.members), "log_loss", work.dataset.task) as process:
+        _timed(process.train, request(work, TINY, n_epochs=1))
+        started = time.perf_counter()
+        trained = [process.train(request(work, config, is_looked=is_looked)) for config in work.configs]
+        seconds = time.perf_counter() - started
+    looks = "a study's looks" if is_looked else "one look at the end"
+    n_traced = sum(one.is_traced for one in trained)
+    return {
+        f"engine, {looks}": seconds,
+        "loss": float(np.mean([t.curve[-1] for t in trained])),
+        "n_traced": n_traced,
+    }
+
+
+def matrix_rate() -> float:
+    """The machine's matrix-product rate in GFLOP/s with this process' threads: the best of twelve, float32 2048^3."""
+    import tensorflow as tf
+
+    x, seconds = tf.random.normal((N_MATRIX, N_MATRIX)), []
+    for _ in range(12):
+        started = time.perf_counter()
+        tf.matmul(x, x).numpy()
+        seconds.append(time.perf_counter() - started)
+    return 2 * N_MATRIX**3 / min(seconds) / 1e9
+
+
+def set_threads(n_threads: int) -> None:
+    """What a training process sets, for this process."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _engine(work: Workload) -> Any:
+    set_threads(n_threads_for(work.dataset.n_rows))
+    from search.training.engine import Engine
+
+    engine = Engine(make_plan(work.dataset, work.members), validation_loss("log_loss", work.dataset.task))
+    engine.train_request(request(work, TINY, n_epochs=1))
+    return engine
+
+
+def _timed(train: Callable[[Request], Trained], one: Request) -> tuple[float, float]:
+    started = time.perf_counter()
+    trained = train(one)
+    return time.perf_counter() - started, trained.curve[-1]

@@ -1,0 +1,118 @@
+"""What is measured: the same rows, folds, epochs, batch sizes and configurations for every way to train.
+
+Free of TensorFlow, so that scikit-learn is measured in a process that never imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data import Dataset, demo, from_arrays, from_frame
+from search.splits import Member, make_folds
+from spaces.mlp import default_space, widths
+from spaces.signature import Signature
+
+Array = NDArray[Any]
+Config = dict[str, Any]
+
+N_EPOCHS_A, N_EPOCHS_B, N_EPOCHS_C = 30, 10, 30
+N_CONFIGS = 30
+TINY: Config = {
+    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none", "dropout": 0.0,
+    "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant",
+    "batch_size": 32,
+}  # fmt: skip
+CONFIG_A: Config = {**TINY, "depth": 3, "width": 64, "dropout": 0.2}
+CONFIG_B: Config = {**TINY, "depth": 3, "width": 256, "batch_size": 256}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Configurations to train on the folds of one table.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        Rows, features, targets; a binary task without missing values.
+    members : tuple of Member
+        Training and held-out rows of each model, repeat after repeat.
+    configs : tuple of dict
+        Of `spaces.mlp.default_space`.
+    """
+
+    name: str
+    dataset: Dataset
+    members: tuple[Member, ...]
+    configs: tuple[Config, ...]
+    n_epochs: int
+
+    @property
+    def signature(self) -> Signature:
+        """What a family may know of the table."""
+        return Signature(self.dataset.schema, self.dataset.task, self.dataset.n_rows)
+
+    def fold(self, member: Member) -> tuple[Array, Array, Array, Array]:
+        """``X_train, y_train, X_held, y_held`` of a member, standardised by its training rows, float32."""
+        X, y = self.dataset.table.numbers, self.dataset.y.astype(np.float32)
+        center, scale = X[member.train].mean(axis=0), X[member.train].std(axis=0)
+        return (
+            (X[member.train] - center) / scale,
+            y[member.train],
+            (X[member.held] - center) / scale,
+            y[member.held],
+        )
+
+
+def workload(name: str, n_configs: int = N_CONFIGS) -> Workload:
+    """The workload ``"a"``, ``"b"`` or ``"c"``; only the last has several configurations."""
+    dataset = wide_table() if name == "b" else from_frame(*demo("breast_cancer"), name="breast_cancer")
+    folds = make_folds(dataset, n_splits=5, n_repeats=1 if name == "b" else 3, rng=np.random.default_rng(0))
+    if name == "a":
+        configs, n_epochs = (CONFIG_A,), N_EPOCHS_A
+    elif name == "b":
+        configs, n_epochs = (CONFIG_B,), N_EPOCHS_B
+    else:
+        configs, n_epochs = (
+            sampled(Signature(dataset.schema, dataset.task, dataset.n_rows), n_configs),
+            N_EPOCHS_C,
+        )
+    return Workload(name, dataset, folds.members(), configs, n_epochs)
+
+
+def wide_table(n_rows: int = 20_000) -> Dataset:
+    """20,000 rows of 50 numbers, two classes."""
+    from sklearn.datasets import make_classification
+
+    X, y = make_classification(n_rows, 50, n_informative=20, random_state=0)
+    return from_arrays(X.astype(np.float32), y, name="wide")
+
+
+def sampled(signature: Signature, n_configs: int, seed: int = 0) -> tuple[Config, ...]:
+    """Configurations drawn at random from the default space."""
+    rng = np.random.default_rng(seed)
+    space = default_space(signature)
+    return tuple(space.sample(rng) for _ in range(n_configs))
+
+
+def n_weights(config: Mapping[str, Any], n_features: int, n_outputs: int) -> int:
+    """Kernel entries and biases of a network without normalisation."""
+    sizes = [n_features, *widths(config), n_outputs]
+    return sum(before * after + after for before, after in zip(sizes, sizes[1:], strict=False))
+
+
+def n_operations(work: Workload, config: Mapping[str, Any]) -> float:
+    """Floating-point operations of the matrix products of one trial.
+
+    A product of ``(n, p)`` and ``(p, q)`` counts ``2 n p q``: three such for each layer and training row (forward, gradient
+    of the kernel, gradient of the input), but two for the first layer; one for each held-out row.
+    """
+    sizes = [work.dataset.schema.n_columns, *widths(config), work.dataset.n_outputs]
+    products = [before * after for before, after in zip(sizes, sizes[1:], strict=False)]
+    n_train = sum(len(member.train) for member in work.members) * work.n_epochs
+    n_held = sum(len(member.held) for member in work.members)
+    return 2.0 * (n_train * (3 * sum(products) - products[0]) + n_held * sum(products))
