@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def sampled(signature: Signature, n_configs: int, seed: int = 0) -> tuple[Config
 def n_weights(config: Mapping[str, Any], n_features: int, n_outputs: int) -> int:
     """Kernel entries and biases of a network without normalisation."""
     sizes = [n_features, *widths(config), n_outputs]
-    return sum(before * after + after for before, after in zip(sizes, sizes[1:], strict=False))
+    return sum(before * after + after for before, after in pairwise(sizes))
 
 
 def n_operations(work: Workload, config: Mapping[str, Any]) -> float:
@@ -112,7 +113,7 @@ def n_operations(work: Workload, config: Mapping[str, Any]) -> float:
     of the kernel, gradient of the input), but two for the first layer; one for each held-out row.
     """
     sizes = [work.dataset.schema.n_columns, *widths(config), work.dataset.n_outputs]
-    products = [before * after for before, after in zip(sizes, sizes[1:], strict=False)]
+    products = [before * after for before, after in pairwise(sizes)]
     n_train = sum(len(member.train) for member in work.members) * work.n_epochs
     n_held = sum(len(member.held) for member in work.members)
     return 2.0 * (n_train * (3 * sum(products) - products[0]) + n_held * sum(products))

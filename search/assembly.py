@@ -1,4 +1,4 @@
-"""From finished trials to the ensemble: the candidate table, the choice of members and weights, the saved artefact."""
+"""From finished trials to the ensemble: candidate table, members and weights, the saved artefact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ensemble import collapse, crossfit, select
 from ensemble.model import Candidate, Ensemble
 from search import metrics
 from search.data import Dataset
-from search.objective import Objective, full_plan
+from search.objective import Objective, full_plan, loss_of
 from search.records import Run, Trial
 from search.splits import Folds
 from search.training.process import TrainingProcess
@@ -85,10 +85,12 @@ class Choice:
     best_single_score: float
 
 
-def candidate_table(run: Run, dataset: Dataset, folds: Folds, trials: Sequence[Trial]) -> CandidateTable:
+def candidate_table(
+    run: Run, dataset: Dataset, folds: Folds, trials: Sequence[Trial], metric: metrics.Metric
+) -> CandidateTable:
     """The held-out predictions of at most 50 completed trials, best first."""
-    best = sorted(trials, key=lambda trial: (min(trial.curve), trial.number))[:MOST_CANDIDATES]
-    stored = [run.out_of_fold(t.number)[t.kept_epochs.index(t.chosen_epoch or 0)] for t in best]
+    best = sorted(trials, key=lambda trial: (loss_of(trial, metric), trial.number))[:MOST_CANDIDATES]
+    stored = [run.out_of_fold(t.number)[t.chosen_index] for t in best]
     is_held = ~np.isnan(stored[0][..., 0])
     repeats, rows = np.nonzero(is_held)
     units = folds.units if folds.units is not None else np.arange(dataset.n_rows)
@@ -104,7 +106,7 @@ def candidate_table(run: Run, dataset: Dataset, folds: Folds, trials: Sequence[T
 
 
 def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generator) -> Choice:
-    """Choose members and weights on all rows, and score the same choice made on other rows than it is scored on."""
+    """Choose members and weights on all rows; score the same choice made on other rows than it is scored on."""
     loss: Any = NAMED_LOSSES.get(metric.name) or (lambda y, p, w: metrics.loss(metric, y, p, w))
     architectures = [_architecture(trial) for trial in table.trials]
 
@@ -117,7 +119,8 @@ def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generat
 
     def best_single(candidates: Array, y: Array, row_weights: Array | None) -> Array:
         losses = [metrics.loss(metric, y, one, row_weights) for one in candidates]
-        return np.eye(len(candidates))[int(np.argmin(losses))]
+        chosen: Array = np.eye(len(candidates))[int(np.argmin(losses))]
+        return chosen
 
     def honest(decide: Any, generator: np.random.Generator) -> float:
         fitted = crossfit(
@@ -160,7 +163,7 @@ def refitted(
     with TrainingProcess(plan, objective.metric.name, dataset.task) as process:
         for trial, weight in members:
             epoch = trial.chosen_epoch or 1
-            defaults: Recipe = replace(objective.defaults, checkpoints=(epoch,))
+            defaults: Recipe = replace(objective.defaults, checkpoints=(epoch,), epoch_choice="fixed")
             again = replace(objective, process=process, plan=plan, defaults=defaults)
             trained = process.train(again.request(trial.number, trial.family, trial.config, {}))
             candidates.append(_candidate(trial, weight, packed(trained, again)))

@@ -16,7 +16,7 @@ from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
 from search.data import Dataset, demo, from_frame, read_table
 from search.ledger import Event, Ledger, of_best_of, of_greedy
-from search.objective import Objective, fold_scores, make_plan, standard_error
+from search.objective import Objective, fold_scores, inner_plan, loss_of, make_plan, standard_error
 from search.progress import Progress
 from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
 from search.records import Run, Trial, versions
@@ -33,7 +33,7 @@ from spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit")
+PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def study(config: StudyConfig, *, command: str) -> Outcome:
     with Progress(n_shown, prepared.metric.name, budget_seconds=config.time) as progress:
         _announce(progress, config, prepared)
         references = _begin(run, config, prepared, command)
-        plan = make_plan(prepared.dataset, prepared.folds.members())
+        plan = _plan(config, prepared)
         with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
             objective = Objective(
                 process, plan, prepared.folds, prepared.signature, prepared.metric, _recipe(config),
@@ -106,9 +106,7 @@ def prepare(config: StudyConfig) -> Prepared:
     """Read the data, seal the holdout, split, and lay out the space."""
     seeds = Seeds(config.seed)
     dataset, sealed_rows = _dataset(config, seeds)
-    folds = make_folds(
-        dataset, n_splits=config.splits, n_repeats=config.repeats, rng=seeds.rng("splits")
-    )
+    folds = make_folds(dataset, n_splits=config.splits, n_repeats=config.repeats, rng=seeds.rng("splits"))
     metric = metrics.metric_for(config.metric or metrics.default_metric(dataset.task), dataset.task)
     signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
     space = FAMILIES[_family(config)].space(signature).override(config.space)
@@ -162,7 +160,14 @@ def free_place(config: StudyConfig) -> Path:
 
 
 def _recipe(config: StudyConfig) -> Recipe:
-    return Recipe(n_epochs=config.epochs, patience=config.patience)
+    return Recipe(n_epochs=config.epochs, patience=config.patience, epoch_choice=config.epoch_choice)
+
+
+def _plan(config: StudyConfig, prepared: Prepared) -> Plan:
+    members = prepared.folds.members()
+    if config.epoch_choice == "inner":
+        return inner_plan(prepared.dataset, members, prepared.seeds.rng("inner"))
+    return make_plan(prepared.dataset, members)
 
 
 def _announce(progress: Progress, config: StudyConfig, prepared: Prepared) -> None:
@@ -215,14 +220,19 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
 
 
 def _search(
-    run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared, objective: Objective, progress: Progress
+    run: Run,
+    ledger: Ledger,
+    config: StudyConfig,
+    prepared: Prepared,
+    objective: Objective,
+    progress: Progress,
 ) -> tuple[list[Trial], str, bool]:
     """Run the trials; an interruption keeps all that are finished."""
     proposer, is_adaptive = _proposer(run, config, prepared)
 
     def show(trial: Trial, trials: list[Trial]) -> None:
         scored = [t for t in trials if t.status == "completed"]
-        best = min(scored, key=lambda t: min(t.curve), default=None)
+        best = min(scored, key=lambda t: loss_of(t, prepared.metric), default=None)
         progress.update(
             n_done=len(trials),
             n_failed=_count(trials, "failed"),
@@ -264,7 +274,7 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
 
 
 def _first_configs(config: StudyConfig, prepared: Prepared) -> list[dict[str, Any]]:
-    """The family's configurations worth trying first, fitted into the space where an override excludes a value."""
+    """The family's configurations worth trying first, fitted where an override excludes a value."""
     fitted = []
     for good in FAMILIES[_family(config)].first_configs(prepared.signature):
         walked = prepared.space.walk(
@@ -314,7 +324,7 @@ def _conclude(
 ) -> None:
     """Choose winner, members and weights, enter them in the ledger, write the ensemble and what it scores."""
     dataset, metric = prepared.dataset, prepared.metric
-    table = assembly.candidate_table(run, dataset, prepared.folds, completed)
+    table = assembly.candidate_table(run, dataset, prepared.folds, completed, metric)
     choice = assembly.choose(table, metric, prepared.seeds.rng("crossfit"))
     members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,19 @@ from search import metrics
 from search.data import Dataset
 from search.preprocess import learn, learn_targets
 from search.records import Trial, utc_now
-from search.splits import Folds, Member
+from search.splits import Folds, Member, seal
 from search.training.plan import Plan
 from search.training.process import TrainingFailed, TrainingProcess
 from search.training.recipe import Recipe, recipe_for
-from search.training.trained import Request, Trained
+from search.training.trained import Request, Trained, pooled_loss
 from spaces.signature import Signature
 
 Array = NDArray[Any]
+INNER_FRACTION = 0.15
 
 
 def make_plan(dataset: Dataset, members: tuple[Member, ...]) -> Plan:
-    """Rows and members for the training engine; what is learned from data is learned from each member's training rows."""
+    """Rows and members for the engine; what is learned is learned from each member's training rows."""
     schema, table = dataset.schema, dataset.table
     statistics = [learn(table, schema, member.train).arrays() for member in members]
     constants = {f"encode/{name}": np.stack([s[name] for s in statistics]) for name in statistics[0]}
@@ -40,6 +41,17 @@ def make_plan(dataset: Dataset, members: tuple[Member, ...]) -> Plan:
         target_scale=np.stack([scale for _, scale in units]),
         constants={path: values for path, values in constants.items() if values.shape[1]},
     )
+
+
+def inner_plan(dataset: Dataset, members: tuple[Member, ...], rng: np.random.Generator) -> Plan:
+    """As `make_plan`, with a part of each member's training rows set apart to choose its epoch on.
+
+    The part is stratified, keeps groups and duplicates whole, and is the last in time-ordered data.
+    """
+    parts = [seal(dataset.take(member.train), INNER_FRACTION, rng) for member in members]
+    inner = [replace(m, train=m.train[kept]) for m, (kept, _) in zip(members, parts, strict=True)]
+    stop = tuple(m.train[apart] for m, (_, apart) in zip(members, parts, strict=True))
+    return replace(make_plan(dataset, tuple(inner)), stop=stop)
 
 
 def full_plan(dataset: Dataset, n_members: int) -> Plan:
@@ -84,15 +96,13 @@ class Objective:
     def request(
         self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
     ) -> Request:
-        """What is sent to the training process; a trial's seed depends on the root seed and its number alone."""
+        """What is sent to the training process; the seed depends on the root seed and the number alone."""
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         recipe = recipe_for(config, self.defaults)
         return Request(family, dict(config), self.signature, recipe, seed, dict(ceilings))
 
     def _record(self, number: int, family: str, config: Mapping[str, Any], t: Trained, started: str) -> Trial:
-        sign = -1.0 if self.metric.is_higher_better else 1.0
-        best = t.checkpoints.index(t.chosen_epoch)
-        chosen = t.out_of_fold[t.kept_epochs.index(t.chosen_epoch)]
+        chosen = t.out_of_fold[t.chosen_index]
         scores = fold_scores(self.metric, self.plan, chosen)
         return Trial(
             number=number,
@@ -100,15 +110,17 @@ class Objective:
             config=dict(config),
             status="pruned" if t.is_pruned else "completed",
             cause=f"above the median at epoch {t.checkpoints[-1]}" if t.is_pruned else None,
-            score=sign * t.curve[best],
+            score=pooled_loss(self.metric.score, self.plan.y, chosen),
             score_se=standard_error(scores),
             fold_scores=tuple(scores),
-            train_score=sign * t.train_loss,
+            train_score=-t.train_loss if self.metric.is_higher_better else t.train_loss,
             chosen_epoch=t.chosen_epoch,
             checkpoints=t.checkpoints,
             curve=t.curve,
             train_curve=t.train_curve,
             kept_epochs=t.kept_epochs,
+            chosen_index=t.chosen_index,
+            member_epochs=t.member_epochs,
             n_parameters=t.n_parameters,
             fit_seconds=t.fit_seconds,
             predict_seconds_per_1000=t.predict_seconds_per_1000,
@@ -118,6 +130,14 @@ class Objective:
             started=started,
             finished=utc_now(),
         )
+
+
+
+def loss_of(trial: Trial, metric: metrics.Metric) -> float:
+    """A trial's score turned so that lower is better; infinite where there is none."""
+    if trial.score is None:
+        return float("inf")
+    return -trial.score if metric.is_higher_better else trial.score
 
 
 def failed_trial(number: int, family: str, config: Mapping[str, Any], cause: str, started: str) -> Trial:

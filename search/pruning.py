@@ -1,4 +1,4 @@
-"""Median pruning on the mean validation curve: a rule of recorded curves alone, so that it can be replayed."""
+"""Median pruning on the mean validation curve: a rule of recorded curves alone, to be replayed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 N_STARTUP = 5
-FIRST_EPOCH = 7
+FIRST_EPOCH = 16
 
 
 def ceilings(
@@ -15,8 +15,9 @@ def ceilings(
 ) -> dict[int, float]:
     """Losses that a trial must not exceed, by checkpoint epoch.
 
-    At a checkpoint from epoch 7 on, a trial whose best mean validation loss so far is above the median of the best so far of
-    the completed trials is stopped (Golovin et al. 2017, the median rule); not before five trials are completed.
+    At a checkpoint from epoch 16 on, a trial whose best mean validation loss so far is above the median of the
+    best so far of the completed trials is stopped (Golovin et al. 2017, the median rule); not before five
+    trials are completed.
 
     Parameters
     ----------
@@ -27,8 +28,8 @@ def ceilings(
 
     Examples
     --------
-    >>> ceilings([((1, 8), (1.0, 0.5))] * 5, (1, 8, 20))
-    {8: 0.5}
+    >>> ceilings([((1, 16), (1.0, 0.5))] * 5, (1, 16, 20))
+    {16: 0.5}
     """
     if len(curves) < N_STARTUP:
         return {}

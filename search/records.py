@@ -62,7 +62,8 @@ class Trial:
     """What is kept of one configuration that was tried.
 
     `score` has the metric's own direction; `curve` and `train_curve` are mean losses per checkpoint (lower is
-    better); `checkpoints` are the epochs of the curve, `kept_epochs` those with stored held-out predictions.
+    better); `checkpoints` are the epochs of the curve, `kept_epochs` those with stored held-out predictions;
+    `chosen_index` is the place of the trial's own predictions among the stored ones.
     """
 
     number: int
@@ -79,6 +80,8 @@ class Trial:
     curve: tuple[float, ...] = ()
     train_curve: tuple[float, ...] = ()
     kept_epochs: tuple[int, ...] = ()
+    chosen_index: int | None = None
+    member_epochs: tuple[int, ...] = ()
     n_parameters: int | None = None
     fit_seconds: float = 0.0
     predict_seconds_per_1000: float | None = None

@@ -89,6 +89,9 @@ def study(
     patience: Annotated[
         float | None, typer.Option(help="Stop at this multiple of the best epoch; 0: never. [default: 2]")
     ] = None,
+    epoch_choice: Annotated[
+        str | None, typer.Option(help="common, inner, fold or fixed. [default: common]")
+    ] = None,
     final: Annotated[
         str | None, typer.Option(help="Predict with fold models: bag, or refit. [default: bag]")
     ] = None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from search.ledger import Event, Ledger, of_best_of, of_common_epoch
-from search.objective import Objective
+from search.ledger import Event, Ledger, of_best_of, of_fold_epochs
+from search.objective import Objective, loss_of
 from search.proposers import Proposal, Proposer
 from search.pruning import ceilings
 from search.records import Run, Trial, utc_now
@@ -100,21 +100,34 @@ class Study:
         return trial, trained
 
     def _enter_looks(self, trial: Trial, limits: dict[int, float]) -> None:
-        n_looks, best = len(trial.curve), min(trial.curve)
-        gain = sum(trial.curve) / n_looks - best
-        self._enter(
-            "epoch", trial.number, alternatives=n_looks, nats=of_common_epoch(n_looks), gain=gain,
-            chosen=f"epoch {trial.chosen_epoch}",
-        )  # fmt: skip
+        n_looks, choice = len(trial.curve), self.objective.defaults.epoch_choice
+        if choice in ("common", "fold"):
+            gain = sum(trial.curve) / n_looks - min(trial.curve)
+            n_choices = 1 if choice == "common" else len(trial.member_epochs)
+            self._enter(
+                "epoch", trial.number, alternatives=n_looks, nats=of_fold_epochs(n_looks, n_choices), gain=gain,
+                chosen="epochs " + ", ".join(map(str, sorted(set(trial.member_epochs)))),
+            )  # fmt: skip
         rungs = [epoch for epoch in trial.checkpoints if epoch in limits]
         if rungs:
             chosen = f"stopped at epoch {rungs[-1]}" if trial.status == "pruned" else "kept"
             self._enter(
-                "prune", trial.number, alternatives=len(rungs) + 1, nats=of_best_of(len(rungs) + 1), chosen=chosen
+                "prune",
+                trial.number,
+                alternatives=len(rungs) + 1,
+                nats=of_best_of(len(rungs) + 1),
+                chosen=chosen,
             )
 
     def _enter(
-        self, stage: Any, trial: int | None, *, alternatives: int, nats: float, chosen: str, gain: float | None = None
+        self,
+        stage: Any,
+        trial: int | None,
+        *,
+        alternatives: int,
+        nats: float,
+        chosen: str,
+        gain: float | None = None,
     ) -> None:
         folds, plan = self.objective.folds, self.objective.plan
         rows = int((folds.fold_of_row >= 0).any(axis=0).sum())
@@ -132,8 +145,10 @@ class Study:
         self.trials.append(trial)
 
     def _tell(self, proposal: Proposal, trial: Trial) -> None:
-        loss = min(trial.curve) if trial.curve else None
-        self.proposer.tell(proposal, loss, trial.status, list(zip(trial.checkpoints, trial.curve, strict=True)))
+        loss = None if trial.score is None else loss_of(trial, self.objective.metric)
+        self.proposer.tell(
+            proposal, loss, trial.status, list(zip(trial.checkpoints, trial.curve, strict=True))
+        )
 
 
 def packed(trained: Trained, objective: Objective) -> dict[str, Any]:
@@ -149,7 +164,7 @@ def _key(proposal: Proposal) -> str:
     return json.dumps(dict(proposal.config), sort_keys=True, default=str)
 
 
-def _n_last(statuses: list[str], status: str) -> int:
+def _n_last(statuses: Sequence[str], status: str) -> int:
     """How many at the end of the list have the status."""
     n = 0
     while n < len(statuses) and statuses[-1 - n] == status:

@@ -1,7 +1,7 @@
 """From a table of numbers and codes to the matrix that a model sees.
 
-One function serves training (``xp = keras.ops``, inside the compiled program, with each member's own statistics) and
-everything outside it (``xp = numpy``), so that both see the same matrix.
+One function serves training (``xp = keras.ops``, inside the compiled program, with each member's own
+statistics) and everything outside it (``xp = numpy``), so that both see the same matrix.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Layout:
     indicators : tuple of int
         Number columns that may be missing; each gives one 0/1 feature more.
     n_codes, n_slots : tuple of int
-        Per category column: how many codes there are (missing, known, unknown) and how many 0/1 features they share.
+        Per category column: how many codes there are (missing, known, unknown) and how many 0/1 features they
+        share.
     """
 
     n_numbers: int
@@ -95,7 +96,7 @@ class Layout:
     @cached_property
     def positions(self) -> NDArray[np.int32]:
         """Slot within its column of each 0/1 slot feature."""
-        return np.concatenate([np.arange(n) for n in self.n_slots] or [np.zeros(0)]).astype(np.int32)
+        return np.concatenate([np.arange(n) for n in self.n_slots] or [np.zeros(0, np.int64)]).astype(np.int32)
 
 
 def encode(
@@ -132,8 +133,11 @@ def encode(
         parts.append((xp.where(is_missing, fill, numbers) - center) / scale)
         if layout.indicators:
             columns = np.asarray(layout.indicators, "int32")
-            parts.append(xp.take(is_missing, columns, axis=-1).astype("float32") if xp is np else
-                         xp.cast(xp.take(is_missing, columns, axis=-1), "float32"))
+            parts.append(
+                xp.take(is_missing, columns, axis=-1).astype("float32")
+                if xp is np
+                else xp.cast(xp.take(is_missing, columns, axis=-1), "float32")
+            )
     if layout.n_slots:
         slots = xp.take(slot_of_code, codes + layout.offsets, axis=0)
         is_on = xp.equal(xp.take(slots, layout.owners, axis=-1), layout.positions)

@@ -1,8 +1,8 @@
 """Keras layers whose numbers can be set without building the model anew.
 
-A *dial* is a hyperparameter that is a number (a dropout rate, a penalty) and lives in a non-trainable weight named
-``dial_<name>``, so that one compiled program serves every value of it. What a member learned about the columns lives in
-non-trainable weights too, so that a saved member carries its own preprocessing.
+A *dial* is a hyperparameter that is a number (a dropout rate, a penalty) and lives in a non-trainable weight
+named ``dial_<name>``, so that one compiled program serves every value of it. What a member learned about the
+columns lives in non-trainable weights too, so that a saved member carries its own preprocessing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def _constant(value: float) -> Any:
 class Encode(keras.layers.Layer):  # type: ignore[misc]
     """Encode raw numbers and category codes with the member's own statistics.
 
-    Inputs are a list of ``numbers (n_rows, n_numbers)`` and ``codes (n_rows, n_categories)``, without the one that the
-    table has none of; the output is ``(n_rows, n_features)``.
+    Inputs are a list of ``numbers (n_rows, n_numbers)`` and ``codes (n_rows, n_categories)``, without the one
+    that the table has none of; the output is ``(n_rows, n_features)``.
 
     Parameters
     ----------
@@ -40,7 +40,9 @@ class Encode(keras.layers.Layer):  # type: ignore[misc]
         """Create the weights that hold a member's statistics."""
         n_numbers, n_codes = self.layout.n_numbers, sum(self.layout.n_codes)
         self.statistics = {
-            name: self.add_weight(shape=(size,), initializer=initializer, dtype=dtype, trainable=False, name=name)
+            name: self.add_weight(
+                shape=(size,), initializer=initializer, dtype=dtype, trainable=False, name=name
+            )
             for name, size, initializer, dtype in (
                 ("fill", n_numbers, "zeros", "float32"),
                 ("center", n_numbers, "zeros", "float32"),
@@ -65,7 +67,9 @@ class Encode(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Serialisable arguments."""
-        layout = {name: getattr(self.layout, name) for name in ("n_numbers", "indicators", "n_codes", "n_slots")}
+        layout = {
+            name: getattr(self.layout, name) for name in ("n_numbers", "indicators", "n_codes", "n_slots")
+        }
         return {**super().get_config(), "layout": layout}
 
 
@@ -80,7 +84,8 @@ class Dropout(keras.layers.Layer):  # type: ignore[misc]
     Attributes
     ----------
     noise : tensor of shape (n_rows, noise_width) or None
-        Uniform numbers in [0, 1) that a trainer of many members draws for all of them at once; None: drawn here.
+        Uniform numbers in [0, 1) that a trainer of many members draws for all of them at once; None: drawn
+        here.
     """
 
     def __init__(self, rate: float = 0.0, **kwargs: Any) -> None:
@@ -92,7 +97,9 @@ class Dropout(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: Any) -> None:
         """Create the dial."""
         self.noise_width = int(input_shape[-1])
-        self.dial = self.add_weight(shape=(), initializer=_constant(self.rate), trainable=False, name="dial_dropout")
+        self.dial = self.add_weight(
+            shape=(), initializer=_constant(self.rate), trainable=False, name="dial_dropout"
+        )
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Drop units while training."""
@@ -119,14 +126,20 @@ class PenalizedDense(keras.layers.Dense):  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         """Create kernel, bias and the two dials."""
-        self.dial_l1 = self.add_weight(shape=(), initializer=_constant(self.l1), trainable=False, name="dial_l1")
-        self.dial_l2 = self.add_weight(shape=(), initializer=_constant(self.l2), trainable=False, name="dial_l2")
+        self.dial_l1 = self.add_weight(
+            shape=(), initializer=_constant(self.l1), trainable=False, name="dial_l1"
+        )
+        self.dial_l2 = self.add_weight(
+            shape=(), initializer=_constant(self.l2), trainable=False, name="dial_l2"
+        )
         super().build(input_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiply, add the bias, activate; the penalty joins the training loss."""
         if training:
-            penalty = self.dial_l1 * ops.sum(ops.abs(self.kernel)) + self.dial_l2 * ops.sum(ops.square(self.kernel))
+            penalty = self.dial_l1 * ops.sum(ops.abs(self.kernel)) + self.dial_l2 * ops.sum(
+                ops.square(self.kernel)
+            )
             self.add_loss(penalty)
         return super().call(inputs)
 

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 
-ACTIVATION_OF_TASK = {"binary": "sigmoid", "multiclass": "softmax", "multilabel": "sigmoid", "regression": "linear"}
-INITIALIZERS = {"relu": "he_normal", "gelu": "he_normal", "silu": "he_normal", "mish": "he_normal", "selu": "lecun_normal"}
+ACTIVATION_OF_TASK = {
+    "binary": "sigmoid",
+    "multiclass": "softmax",
+    "multilabel": "sigmoid",
+    "regression": "linear",
+}
+INITIALIZERS = {
+    "relu": "he_normal",
+    "gelu": "he_normal",
+    "silu": "he_normal",
+    "mish": "he_normal",
+    "selu": "lecun_normal",
+}
 GAIN = {"relu": 2.0, "gelu": 2.0, "silu": 2.0, "mish": 2.0}
 
 
@@ -66,7 +77,12 @@ def first_configs(signature: Signature) -> tuple[dict[str, Any], ...]:
     They are admissible in `default_space`; the caller drops those that an override excludes.
     """
     batches = default_space(signature).parameters["batch_size"].options  # type: ignore[union-attr]
-    common = {"l1_on": False, "l2_on": False, "shape": "constant", "batch_size": batches[min(1, len(batches) - 1)]}
+    common = {
+        "l1_on": False,
+        "l2_on": False,
+        "shape": "constant",
+        "batch_size": batches[min(1, len(batches) - 1)],
+    }
     return (
         {**common, "depth": 2, "width": 128, "activation": "relu", "normalization": "none", "dropout": 0.1,
          "optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine"},
@@ -84,7 +100,9 @@ def widths(config: Config) -> tuple[int, ...]:
     (64, 32, 16)
     """
     halvings = range(config["depth"]) if config.get("shape") == "pyramid" else [0] * config["depth"]
-    return tuple(max(8, int(config["width"]) >> halving) if halving else int(config["width"]) for halving in halvings)
+    return tuple(
+        max(8, int(config["width"]) >> halving) if halving else int(config["width"]) for halving in halvings
+    )
 
 
 def structure(config: Config) -> tuple[Any, ...]:
@@ -102,9 +120,9 @@ def dials(config: Config) -> dict[str, float]:
 def build(config: Config, signature: Signature) -> keras.Model:
     """Build the untrained network.
 
-    Inputs are ``numbers (n_rows, n_numbers)`` float32 with NaN where missing and ``codes (n_rows, n_categories)``
-    int32, each only if the schema has such columns; the output ``(n_rows, n_outputs)`` is a probability (sigmoid or
-    softmax) or, for regression, a value in standardised target units.
+    Inputs are ``numbers (n_rows, n_numbers)`` float32 with NaN where missing and ``codes (n_rows,
+    n_categories)`` int32, each only if the schema has such columns; the output ``(n_rows, n_outputs)`` is a
+    probability (sigmoid or softmax) or, for regression, a value in standardised target units.
 
     Parameters
     ----------
@@ -146,8 +164,7 @@ def encoded_inputs(signature: Signature) -> tuple[list[Any], Any]:
 
 
 def _dense(config: Config, signature: Signature, index: int, units: int) -> Any:
-    """A hidden layer; the first one is scaled by the number of columns, since the 0/1 features of a category carry
-    together the variance of one."""
+    """A hidden layer; the first is scaled by the number of columns: a category's features share its variance."""
     import keras
 
     from spaces.layers import PenalizedDense

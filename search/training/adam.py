@@ -11,8 +11,8 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):  # type: ignore[misc]
     """Keras' Adam (Kingma & Ba 2015), optionally with decoupled decay (Loshchilov & Hutter 2019).
 
-    The numbers are those of ``keras.optimizers.Adam`` and ``AdamW``; the decay is a variable, so that a compiled program
-    serves every value of it.
+    The numbers are those of ``keras.optimizers.Adam`` and ``AdamW``; the decay is a variable, so that a
+    compiled program serves every value of it.
     """
 
     def __init__(self, *, is_decoupled: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from search.training.trained import Diverged, Request, Trained, pooled_loss
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
 from search.training.recipe import Recipe, new_optimizer
-from spaces.families import FAMILIES
+from search.training.trained import Diverged, Request, Trained, pooled_loss
 from search.training.trainers import FitTrainer, LoopedTrainer, StackedTrainer, Trainer, Weights, way_of
+from spaces.families import FAMILIES
 
 Array = NDArray[Any]
 PATIENCE_FROM_EPOCH = 25
@@ -79,7 +79,9 @@ class Engine:
         Compiled programs kept at a time; the one used longest ago goes first.
     """
 
-    def __init__(self, plan: Plan, validation_loss: Callable[[Array, Array], float], n_programs: int = 8) -> None:
+    def __init__(
+        self, plan: Plan, validation_loss: Callable[[Array, Array], float], n_programs: int = 8
+    ) -> None:
         self._plan, self._loss, self._n_programs = plan, validation_loss, n_programs
         self._inputs = [tf.constant(values) for values in plan.inputs]
         self._y = tf.constant(plan.y, tf.float64)
@@ -110,6 +112,7 @@ class Engine:
             curve=tuple(course.curve),
             train_curve=tuple(course.train_curve),
             chosen_epoch=course.best_epoch,
+            member_epochs=tuple(course.member_epochs.tolist()),
             **course.kept(),
             weights=[w for w, keep in zip(course.best_weights, is_saved, strict=True) if keep],
             architecture=model.to_json() if way != "fit" else "",
@@ -164,7 +167,9 @@ class Engine:
         seeds = np.random.SeedSequence([job.seed, 1]).generate_state(self._plan.n_members)
         weights = fresh_weights(model, job.build, [int(s) for s in seeds])
         for index, variable in enumerate(model.variables):
-            constant = next((v for path, v in self._plan.constants.items() if variable.path.endswith(path)), None)
+            constant = next(
+                (v for path, v in self._plan.constants.items() if variable.path.endswith(path)), None
+            )
             if constant is not None:
                 weights[index] = constant
             elif variable.name in job.dials:
@@ -179,7 +184,7 @@ class Engine:
         predictions = trainer.predict(rows)
         seconds = (time.perf_counter() - started) * 1000 / max(len(r) for r in rows)
         losses = [
-            self._loss(plan.y[r], p * plan.target_scale[m] + plan.target_center[m])
+            self._loss(plan.y[r], plan.in_units(m, p))
             for m, (r, p) in enumerate(zip(rows, predictions, strict=True))
         ]
         return float(np.mean(losses)), seconds
@@ -190,13 +195,21 @@ class _Course:
 
     def __init__(self, plan: Plan, loss: Callable[[Array, Array], float], trainer: Trainer, job: Job) -> None:
         self._plan, self._loss, self._trainer, self._job = plan, loss, trainer, job
+        self._choice = job.recipe.epoch_choice
         self.epochs: list[int] = []
         self.curve: list[float] = []
         self.train_curve: list[float] = []
-        self._predictions: list[Array] = []
-        self.best_epoch, self.best_loss = 0, np.inf
+        self._tables: list[Array] = []
+        self._member_loss = np.full(plan.n_members, np.inf)
+        self.member_epochs = np.zeros(plan.n_members, int)
+        self.best_loss = np.inf
         self.best_weights: Weights = []
         self.is_pruned = False
+
+    @property
+    def best_epoch(self) -> int:
+        """The common epoch, or the median of the members' own."""
+        return int(np.median(self.member_epochs))
 
     def run(self) -> None:
         """Train from checkpoint to checkpoint."""
@@ -206,33 +219,74 @@ class _Course:
             done = epoch
             self._look(epoch, train_loss)
             if self._is_over(epoch):
-                return
+                break
 
     def _look(self, epoch: int, train_loss: float) -> None:
-        table = self._plan.out_of_fold(self._trainer.predict(self._plan.held))
-        loss = pooled_loss(self._loss, self._plan.y, table)
+        loss, member_losses = self._validate()
         if not (np.isfinite(train_loss) and np.isfinite(loss)):
             raise Diverged(f"the loss is not finite at epoch {epoch}: training {train_loss}, validation {loss}")
         self.epochs.append(epoch)
         self.curve.append(loss)
         self.train_curve.append(train_loss)
-        self._predictions.append(table)
-        if loss < self.best_loss:
-            self.best_epoch, self.best_loss = epoch, loss
-            self.best_weights = self._trainer.weights
+        is_better = member_losses < self._member_loss
+        if is_better.any():
+            self._take_weights(is_better)
+            self._member_loss[is_better] = member_losses[is_better]
+            self.member_epochs[is_better] = epoch
+        self.best_loss = min(self.best_loss, loss)
+
+    def _validate(self) -> tuple[float, Array]:
+        """The mean loss of this look, and the loss by which each member's epoch is chosen."""
+        plan = self._plan
+        rows = plan.stop if self._choice == "inner" and plan.stop is not None else plan.held
+        predictions = self._trainer.predict(rows)
+        if self._choice != "inner":
+            self._tables.append(plan.out_of_fold(predictions))
+        if self._choice in ("common", "fixed"):
+            loss = pooled_loss(self._loss, plan.y, self._tables[-1])
+            return loss, np.full(plan.n_members, loss)
+        given = enumerate(zip(rows, predictions, strict=True))
+        losses = np.array([self._loss(plan.y[r], plan.in_units(m, p)) for m, (r, p) in given])
+        return float(losses.mean()), losses
+
+    def _take_weights(self, is_better: Array) -> None:
+        """Copy the weights of the members that are better than before."""
+        current = self._trainer.weights
+        if is_better.all() or not self.best_weights:
+            self.best_weights = current
+            return
+        for kept, new in zip(self.best_weights, current, strict=True):
+            kept[is_better] = new[is_better]
 
     def _is_over(self, epoch: int) -> bool:
         recipe = self._job.recipe
         self.is_pruned = self.best_loss > self._job.ceilings.get(epoch, np.inf)
-        is_stale = bool(recipe.patience) and epoch >= max(PATIENCE_FROM_EPOCH, recipe.patience * self.best_epoch)
+        latest = int(self.member_epochs.max())
+        is_stale = bool(recipe.patience) and epoch >= max(PATIENCE_FROM_EPOCH, recipe.patience * latest)
         return self.is_pruned or is_stale
 
     def kept(self) -> dict[str, Any]:
-        """Epochs and predictions that are kept: all, or as many as the limit of bytes allows, with the chosen one."""
-        n_most = max(1, MOST_KEPT_BYTES // self._predictions[0].nbytes)
+        """Epochs and predictions that are kept: all looks, or as many as the limit of bytes allows, with the chosen ones."""
+        plan = self._plan
+        if self._choice == "inner":
+            chosen = plan.out_of_fold(self._trainer.predict(plan.held))
+            return {"kept_epochs": (self.best_epoch,), "chosen_index": 0, "out_of_fold": chosen[None]}
+        n_most = max(1, MOST_KEPT_BYTES // self._tables[0].nbytes)
         step = -(-len(self.epochs) // n_most)
-        indices = [i for i, e in enumerate(self.epochs) if i % step == 0 or e == self.best_epoch]
-        return {
-            "kept_epochs": tuple(self.epochs[i] for i in indices),
-            "out_of_fold": np.stack([self._predictions[i] for i in indices]),
-        }
+        must = set(self.member_epochs.tolist())
+        indices = [i for i, e in enumerate(self.epochs) if i % step == 0 or e in must]
+        epochs = tuple(self.epochs[i] for i in indices)
+        tables = [self._tables[i] for i in indices]
+        if self._choice == "fold":
+            tables.append(self._composed(epochs, tables))
+            return {"kept_epochs": epochs, "chosen_index": len(epochs), "out_of_fold": np.stack(tables)}
+        index = epochs.index(self.best_epoch)
+        return {"kept_epochs": epochs, "chosen_index": index, "out_of_fold": np.stack(tables)}
+
+    def _composed(self, epochs: tuple[int, ...], tables: list[Array]) -> Array:
+        """Each member's held rows as they were predicted at its own epoch."""
+        plan, composed = self._plan, np.full_like(tables[0], np.nan)
+        for member, rows in enumerate(plan.held):
+            repeat = plan.repeat_of_member[member]
+            composed[repeat, rows] = tables[epochs.index(int(self.member_epochs[member]))][repeat, rows]
+        return composed

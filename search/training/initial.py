@@ -15,7 +15,8 @@ Array = NDArray[Any]
 def fresh_weights(model: keras.Model, build: Callable[[], keras.Model], seeds: Sequence[int]) -> list[Array]:
     """Initial values of ``model.variables``, stacked ``(n_members, ...)``.
 
-    Each member draws from its own seed alone, so that its weights do not depend on how many members there are.
+    Each member draws from its own seed alone, so that its weights do not depend on how many members there
+    are.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def fresh_weights(model: keras.Model, build: Callable[[], keras.Model], seeds: S
 
 
 def _initializers(model: keras.Model) -> dict[int, Any]:
-    """Initializer of each variable, found by Keras' convention ``<name>_initializer`` on the layer that owns it."""
+    """Initializer of each variable, by Keras' convention ``<name>_initializer`` on the layer that owns it."""
     found: dict[int, Any] = {}
     for layer in model._flatten_layers():
         for variable in (*layer._trainable_variables, *layer._non_trainable_variables):

@@ -1,4 +1,4 @@
-"""What stays the same for all trials of a study: the rows, the members and what each learned from its training rows."""
+"""What stays the same for all trials: rows, members and what each learned from its training rows."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Plan:
         Repeat that each member belongs to.
     target_center, target_scale : ndarray of float64, shape (n_members, n_outputs)
         Units in which each member sees its targets.
+    stop : tuple of ndarray of int or None
+        Rows of each member that are neither learned from nor held out: where its epoch is chosen on an inner slice.
     constants : mapping of str to ndarray
         Weights that are learned from each member's training rows before training, by the end of their path
         (``"encode/fill"``), each ``(n_members, ...)``.
@@ -41,6 +43,7 @@ class Plan:
     target_center: Array
     target_scale: Array
     constants: Mapping[str, Array] = field(default_factory=dict)
+    stop: tuple[Array, ...] | None = None
 
     @property
     def n_members(self) -> int:
@@ -63,10 +66,14 @@ class Plan:
         sizes = [len(rows) for rows in self.train]
         return max(sizes) <= 1.25 * min(sizes)
 
+    def in_units(self, member: int, values: Array) -> Array:
+        """A member's outputs in the units of the targets."""
+        units: Array = values * self.target_scale[member] + self.target_center[member]
+        return units
+
     def out_of_fold(self, predictions: Sequence[Array]) -> NDArray[np.float32]:
-        """Lay the members' predictions of their held rows out as ``(n_repeats, n_rows, n_outputs)``, NaN elsewhere."""
+        """Lay predictions of the members' held rows out ``(n_repeats, n_rows, n_outputs)``, NaN elsewhere."""
         table = np.full((self.n_repeats, *self.y.shape), np.nan, np.float32)
         for member, values in enumerate(predictions):
-            units = values * self.target_scale[member] + self.target_center[member]
-            table[self.repeat_of_member[member], self.held[member]] = units
+            table[self.repeat_of_member[member], self.held[member]] = self.in_units(member, values)
         return table

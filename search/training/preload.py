@@ -1,4 +1,4 @@
-"""Imported by the fork server before it forks: the engine, without the start-up messages of TensorFlow's native code."""
+"""Imported by the fork server before it forks: the engine, without TensorFlow's native start-up messages."""
 
 import os
 

@@ -1,8 +1,9 @@
 """Training in a process of its own, renewed now and then.
 
-TensorFlow never gives back all the memory of a compiled program, so a study of many structures would grow without end; it also
-takes seconds to import and cannot survive being killed. A child of a fork server trains; the study's own process never
-imports TensorFlow. The child is replaced after a number of compiled programs, or when it dies.
+TensorFlow never gives back all the memory of a compiled program, so a study of many structures would grow
+without end; it also takes seconds to import and cannot survive being killed. A child of a fork server trains;
+the study's own process never imports TensorFlow. The child is replaced after a number of compiled programs,
+or when it dies.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ N_PROGRAMS_PER_PROCESS = 24
 ROWS_FOR_ALL_CORES = 5000
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailed(RuntimeError):  # noqa: N818
     """A configuration could not be trained; the message is the cause in one line."""
 
 

@@ -1,9 +1,9 @@
 """Many copies of one Keras model, trained by one compiled TensorFlow program.
 
-The variables of the copies are stacked with a leading member axis; ``tf.vectorized_map`` over ``stateless_call`` turns one
-model's step into that of all members. Whole epochs run in the graph: order, batch, step. Everything that is a number
-(learning rates, batch size, epochs, the dials in the model's non-trainable weights) is an input, so that configurations of one
-structure share one program.
+The variables of the copies are stacked with a leading member axis; ``tf.vectorized_map`` over
+``stateless_call`` turns one model's step into that of all members. Whole epochs run in the graph: order,
+batch, step. Everything that is a number (learning rates, batch size, epochs, the dials in the model's
+non-trainable weights) is an input, so that configurations of one structure share one program.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Program:
         self.train = _compiled(self._train)
         self.predict = _compiled(self._predict)
 
-    # -- state ---------------------------------------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -81,7 +81,7 @@ class Program:
         if getattr(self._optimizer, "decay", None) is not None:
             self._optimizer.decay.assign(weight_decay)
 
-    # -- compiled --------------------------------------------------------------------------------------------------------
+    # -- compiled ------------------------------------------------------------
 
     def _train(
         self,
@@ -97,8 +97,9 @@ class Program:
     ) -> tf.Tensor:
         """Train some epochs; the result is the mean training loss ``(n_epochs, n_stacked)``.
 
-        rows ``(n_stacked, n_train)``: training rows of each member; center, scale ``(n_stacked, 1, n_outputs)``: its
-        target units; rates: learning rate of every step from epoch 0 on; seed ``(2,)``: of orders and noise.
+        rows ``(n_stacked, n_train)``: training rows of each member; center, scale ``(n_stacked, 1,
+        n_outputs)``: its target units; rates: learning rate of every step from epoch 0 on; seed ``(2,)``: of
+        orders and noise.
         """
         n_rows = tf.shape(rows)[1]
         n_whole = n_rows // batch_size
@@ -138,15 +139,17 @@ class Program:
 
         def member(given: Any) -> Any:
             trainable, fixed, inputs, target, noise_of_layer = given
-            with _supplied(self._noisy, noise_of_layer):
+            with _Supplied(self._noisy, noise_of_layer):
                 predictions, state, penalties = self._model.stateless_call(
                     trainable, fixed, _one_or_list(inputs), training=True, return_losses=True
                 )
             changed[:] = [i for i, (new, old) in enumerate(zip(state, fixed, strict=True)) if new is not old]
             loss = tf.reduce_mean(self._loss(target, predictions))
-            return loss, tf.add_n([loss, *map(tf.cast, penalties, ["float32"] * len(penalties))]), [
-                state[i] for i in changed
-            ]
+            return (
+                loss,
+                tf.add_n([loss, *map(tf.cast, penalties, ["float32"] * len(penalties))]),
+                [state[i] for i in changed],
+            )
 
         with tf.GradientTape() as tape:
             trainable = [tf.convert_to_tensor(v) for v in self._trainable]
@@ -174,7 +177,9 @@ class Program:
         """The function for every member: vectorised, or plainly where there is only one."""
         if self._n_stacked > 1:
             return tf.vectorized_map(function, given, fallback_to_while_loop=True)
-        return tf.nest.map_structure(lambda t: t[None], function(tf.nest.map_structure(lambda t: t[0], given)))
+        return tf.nest.map_structure(
+            lambda t: t[None], function(tf.nest.map_structure(lambda t: t[0], given))
+        )
 
     def _gathered(self, batch: tf.Tensor) -> list[tf.Tensor]:
         return [tf.gather(values, batch) for values in self._inputs]
@@ -188,8 +193,8 @@ class Program:
         return tf.split(drawn, sizes, axis=2)
 
 
-class _supplied:
-    """Hand noise to layers for the time of one call, and take it back, so that no graph outlives its program."""
+class _Supplied:
+    """Hand noise to layers for the time of one call, then take it back: no graph outlives its program."""
 
     def __init__(self, layers: list[Any], noise: list[Any]) -> None:
         self._layers, self._noise = layers, noise
@@ -206,8 +211,8 @@ class _supplied:
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A graph of the function, traced at its first call, freed with its program.
 
-    Gradients registered by ``tf.custom_gradient`` while tracing would keep the whole graph alive for ever; once the graph
-    stands nobody asks for them again.
+    Gradients registered by ``tf.custom_gradient`` while tracing would keep the whole graph alive for ever;
+    once the graph stands nobody asks for them again.
     """
     graph = tf.function(function, reduce_retracing=True)
 

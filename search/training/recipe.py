@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
 SCHEDULES = ("constant", "cosine", "flat_cosine", "exponential")
 MOMENTUM = 0.9
 
@@ -32,9 +33,14 @@ class Recipe:
     batch_size, n_epochs : int
         Rows a step; epochs at most.
     patience : float
-        Training stops at this multiple of the best epoch so far, but not before epoch 25; 0 never stops early.
+        Training stops at this multiple of the best epoch so far, but not before epoch 25; 0 never stops
+        early.
     checkpoints : tuple of int or None
         Epochs at which the held-out rows are looked at; None: `checkpoint_epochs` of ``n_epochs``.
+    epoch_choice : str
+        One of `EPOCH_CHOICES`. common: one epoch for all members, the lowest of the mean validation curve; fold: each
+        member's own lowest; inner: each member's lowest on the plan's ``stop`` rows, which are taken from its training rows, so that
+        held-out rows are not looked at; fixed: the last epoch, nothing is chosen.
     is_shuffled : bool
         Whether each epoch draws a new order of the training rows.
     """
@@ -47,6 +53,7 @@ class Recipe:
     n_epochs: int = 100
     patience: float = 2.0
     checkpoints: tuple[int, ...] | None = None
+    epoch_choice: str = "common"
     is_shuffled: bool = True
 
     def __post_init__(self) -> None:
@@ -54,12 +61,18 @@ class Recipe:
             raise ValueError(f"an optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if self.epoch_choice not in EPOCH_CHOICES:
+            raise ValueError(f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}")
         if self.batch_size < 1 or self.n_epochs < 1:
-            raise ValueError(f"batch size and epochs are at least 1, not {self.batch_size} and {self.n_epochs}")
+            raise ValueError(
+                f"batch size and epochs are at least 1, not {self.batch_size} and {self.n_epochs}"
+            )
 
     @property
     def looks(self) -> tuple[int, ...]:
         """Epochs at which the held-out rows are looked at."""
+        if self.epoch_choice == "fixed" and self.checkpoints is None:
+            return (self.n_epochs,)
         return self.checkpoints or checkpoint_epochs(self.n_epochs)
 
 
@@ -93,8 +106,8 @@ def n_steps(n_rows: int, batch_size: int) -> int:
 def learning_rates(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32]:
     """Learning rate of every step ``(n_epochs * n_steps_per_epoch,)``.
 
-    constant: the peak; cosine: ``(1 + cos(pi t)) / 2`` of it; flat_cosine: flat for half of the time, then a cosine;
-    exponential: falls to a hundredth; with t in [0, 1) the share of all steps done.
+    constant: the peak; cosine: ``(1 + cos(pi t)) / 2`` of it; flat_cosine: flat for half of the time, then a
+    cosine; exponential: falls to a hundredth; with t in [0, 1) the share of all steps done.
     """
     t = np.arange(recipe.n_epochs * n_steps_per_epoch) / (recipe.n_epochs * n_steps_per_epoch)
     factor = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from numpy.typing import NDArray
 import numpy as np
+from numpy.typing import NDArray
 
 from search.training.recipe import Recipe
 from spaces.signature import Signature
@@ -15,7 +15,7 @@ from spaces.signature import Signature
 Array = NDArray[Any]
 
 
-class Diverged(RuntimeError):
+class Diverged(RuntimeError):  # noqa: N818
     """Training left the finite numbers."""
 
 
@@ -46,12 +46,17 @@ class Trained:
     Attributes
     ----------
     checkpoints : tuple of int
-        Epochs that were looked at; curve, train_curve: the mean validation loss (in the study's metric) and the mean
-        training loss there.
+        Epochs that were looked at; curve, train_curve: the mean validation loss (in the study's metric) and
+        the mean training loss there.
     chosen_epoch : int
-        The one epoch of all members: the lowest of the curve, the earliest of equals.
+        The one epoch of all members (the lowest of the curve, the earliest of equals), or the median of their own.
+    member_epochs : tuple of int
+        Epoch of each member.
     kept_epochs : tuple of int
         Checkpoints whose predictions are in ``out_of_fold (n_kept, n_repeats, n_rows, n_outputs)``.
+    chosen_index : int
+        Place in ``out_of_fold`` of the predictions at the members' chosen epochs; behind the last checkpoint where each
+        member has its own.
     weights : list of ndarray
         Stacked weights at the chosen epoch in the order of ``model.weights``, each ``(n_members, ...)``.
     train_loss : float
@@ -62,6 +67,8 @@ class Trained:
     curve: tuple[float, ...]
     train_curve: tuple[float, ...]
     chosen_epoch: int
+    member_epochs: tuple[int, ...]
+    chosen_index: int
     kept_epochs: tuple[int, ...]
     out_of_fold: NDArray[np.float32]
     weights: list[Array]
@@ -76,7 +83,9 @@ class Trained:
     peak_memory_mb: float
 
 
-def pooled_loss(loss: Callable[[Array, Array], float], y: Array, out_of_fold: Sequence[Array] | Array) -> float:
+def pooled_loss(
+    loss: Callable[[Array, Array], float], y: Array, out_of_fold: Sequence[Array] | Array
+) -> float:
     """The loss on the held rows of each repeat together, averaged over the repeats."""
     values = []
     for predictions in out_of_fold:

@@ -1,7 +1,8 @@
 """Three ways to train the members of a trial, behind one face.
 
-stacked: all members in one program; looped: one program, its state swapped from member to member; fit: Keras' own ``fit``
-on one reused model. A trainer is started with weights, advanced by epochs and asked for predictions.
+stacked: all members in one program; looped: one program, its state swapped from member to member; fit: Keras'
+own ``fit`` on one reused model. A trainer is started with weights, advanced by epochs and asked for
+predictions.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class StackedTrainer:
 
 
 class LoopedTrainer:
-    """One member at a time in a program of one, for models that do not stack well and members of unequal size."""
+    """One member at a time in a program of one: for models that do not stack well, members of unequal size."""
 
     def __init__(self, program: Program, plan: Plan) -> None:
         self._program, self._plan = program, plan
@@ -155,7 +156,7 @@ class LoopedTrainer:
 
 
 class FitTrainer:
-    """Keras' own ``fit`` on one compiled model that is reset for each member: for models with their own ``train_step``."""
+    """Keras' own ``fit`` on one model, reset for each member: for models with their own ``train_step``."""
 
     def __init__(self, model: keras.Model, optimizer: Any, loss: Any, plan: Plan) -> None:
         self._model, self._plan = model, plan
@@ -210,14 +211,18 @@ class FitTrainer:
         predictions = []
         for state, member_rows in zip(self._states, rows, strict=True):
             self._load(state)
-            predictions.append(self._model.predict(_inputs(self._plan, member_rows), batch_size=1024, verbose=0))
+            predictions.append(
+                self._model.predict(_inputs(self._plan, member_rows), batch_size=1024, verbose=0)
+            )
         return predictions
 
     @property
     def weights(self) -> Weights:
         """Copies of the current weights."""
         n_weights = len(self._model.variables)
-        return [np.stack(values) for values in zip(*[state[:n_weights] for state in self._states], strict=True)]
+        return [
+            np.stack(values) for values in zip(*[state[:n_weights] for state in self._states], strict=True)
+        ]
 
     @weights.setter
     def weights(self, values: Weights) -> None:

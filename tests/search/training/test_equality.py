@@ -1,4 +1,4 @@
-"""A stacked member equals the same Keras model trained alone by ``fit`` on the same rows in the same order."""
+"""A stacked member equals the same Keras model trained alone by ``fit``, same rows, same order."""
 
 from __future__ import annotations
 
@@ -28,8 +28,16 @@ def _plan(kind: str, n_outputs: int) -> Plan:
     else:
         y = (rng.random((N_ROWS, n_outputs)) < 0.5).astype(float)
     rows = [rng.permutation(N_ROWS) for _ in range(N_MEMBERS)]
-    center = np.array([y[r[:90]].mean(0) for r in rows]) if kind == "regression" else np.zeros((N_MEMBERS, n_outputs))
-    scale = np.array([y[r[:90]].std(0) for r in rows]) if kind == "regression" else np.ones((N_MEMBERS, n_outputs))
+    center = (
+        np.array([y[r[:90]].mean(0) for r in rows])
+        if kind == "regression"
+        else np.zeros((N_MEMBERS, n_outputs))
+    )
+    scale = (
+        np.array([y[r[:90]].std(0) for r in rows])
+        if kind == "regression"
+        else np.ones((N_MEMBERS, n_outputs))
+    )
     return Plan(
         inputs=(x,),
         y=y,
@@ -107,7 +115,9 @@ def _trained_alone(model: keras.Model, plan: Plan, member: int, weights: list[An
     model.fit(plan.inputs[0][rows], y, batch_size=BATCH, epochs=N_EPOCHS, shuffle=False, verbose=0)
 
 
-def _largest_difference(build: Builder, name: str, kind: str = "binary", n_outputs: int = 1) -> tuple[float, str]:
+def _largest_difference(
+    build: Builder, name: str, kind: str = "binary", n_outputs: int = 1
+) -> tuple[float, str]:
     plan = _plan(kind, n_outputs)
     engine = Engine(plan, lambda y, p: float(np.mean((y - p) ** 2)))
     job = Job("model", build, kind, _recipe(name), seed=3)
@@ -145,7 +155,10 @@ def test_other_models_equal_fit(build: Builder) -> None:
     assert worst < 5e-6
 
 
-@pytest.mark.parametrize(("kind", "activation", "n_outputs"), [("multiclass", "softmax", 3), ("regression", "linear", 2), ("multilabel", "sigmoid", 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "activation", "n_outputs"),
+    [("multiclass", "softmax", 3), ("regression", "linear", 2), ("multilabel", "sigmoid", 3)],
+)
 def test_other_tasks_equal_fit(kind: str, activation: str, n_outputs: int) -> None:
     worst, _ = _largest_difference(lambda: _plain(activation, n_outputs), "sgd", kind, n_outputs)
     assert worst < 5e-6

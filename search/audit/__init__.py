@@ -1,0 +1,123 @@
+"""What would leak before any training: one file per kind of leak, and `audit`, which asks them all.
+
+Preprocessing is missing from the list on purpose: it is fitted inside folds, so it cannot leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.audit import quick
+from search.audit.drift import find_drift, find_missing
+from search.audit.duplicates import (
+    equal_rows,
+    find_duplicates,
+    find_near_duplicates,
+    find_shared,
+    near_duplicates,
+)
+from search.audit.finding import (
+    ALPHA,
+    AuditError,
+    Finding,
+    Severity,
+    columns_to_drop,
+    findings_table,
+    kept_by_name,
+    sorted_findings,
+    strict,
+)
+from search.audit.groups import find_groups
+from search.audit.identifiers import find_identifiers
+from search.audit.order import find_moments, find_time
+from search.audit.proxies import find_proxies
+from search.data import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "ALPHA",
+    "AuditError",
+    "Finding",
+    "Severity",
+    "audit",
+    "columns_to_drop",
+    "findings_table",
+    "near_duplicates",
+    "strict",
+]
+
+FEWEST_ROWS = 50  # below, quick models say nothing
+
+
+def audit(
+    dataset: Dataset,
+    *,
+    frame: pd.DataFrame | None = None,
+    holdout: Dataset | None = None,
+    keep: Sequence[str] = (),
+    needs_near_duplicates: bool = False,
+    rng: np.random.Generator,
+) -> tuple[Finding, ...]:
+    """Look for leaks before training.
+
+    Parameters
+    ----------
+    dataset
+        The rows for development, with all columns that would be inputs, identifiers too.
+    frame
+        The frame that the dataset was read from, for whole numbers that float32 rounds; only rows of the
+        dataset are read.
+    holdout
+        Rows set aside, under the same schema; their targets are not read.
+    keep
+        Columns known to be fine: what is found about them alone becomes a note.
+    needs_near_duplicates
+        Also look for nearly equal rows.
+    rng
+        Source of samples, folds and seeds.
+
+    Returns
+    -------
+    tuple of Finding
+        The gravest first. On a clean table each kind of leak raises a warning or error with probability below
+        1 %: tests share that level among columns, and a difference must also matter. Quick models see at most
+        5,000 rows.
+
+    Raises
+    ------
+    AuditError
+        If the frame or the holdout do not belong to the dataset.
+    """
+    if holdout is not None and holdout.schema != dataset.schema:
+        raise AuditError("the holdout must be read under the schema of the dataset; theirs differ")
+    streams = rng.spawn(5)
+    moments = find_moments(dataset, frame)
+    dates = frozenset(m.name for m in moments if m.is_date)
+    found = list(find_identifiers(dataset, frame, dates))
+    unused = (set(columns_to_drop(found)) | _text_columns(dataset, dates)) - set(keep)
+    names = tuple(c.name for c in dataset.schema.columns if c.name not in unused)
+    exact = equal_rows(quick.inputs(dataset, names)) if names else np.arange(dataset.n_rows)
+    found += find_duplicates(exact, dataset.y)
+    if needs_near_duplicates:
+        found += find_near_duplicates(exact, near_duplicates(dataset, names, streams[0]))
+    units = exact if dataset.groups is None else dataset.groups
+    if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
+        rows = quick.draw(dataset.n_rows, quick.n_quick(len(names)), streams[1])
+        found += find_proxies(quick.sample(dataset, names, units, rows), streams[1])
+        found += find_time(dataset, moments, names, units, streams[2])
+        found += find_groups(dataset, frame, [n for n in names if n not in dates], names, units, streams[3])
+    if holdout is not None:
+        found += find_shared(dataset, holdout, names)
+        found += find_drift(dataset, holdout, names, streams[4])
+        found += find_missing(dataset, holdout, names)
+    return sorted_findings(kept_by_name(found, keep))
+
+
+def _text_columns(dataset: Dataset, names: frozenset[str]) -> set[str]:
+    """Return those of the names that are read as text."""
+    return {c.name for c in dataset.schema.categories} & names

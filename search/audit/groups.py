@@ -1,0 +1,160 @@
+"""Groups: columns whose values stand for a person, a batch, a place, so that random folds know the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.audit import quick
+from search.audit.finding import ALPHA, Finding, kept, percent, typed
+from search.audit.identifiers import exact_values, is_whole
+from search.audit.quick import MOST_ROWS, N_FOLDS, SOME_COLUMNS
+from search.data import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_GROUPS = 2 * N_FOLDS
+IN_RUNS = 0.5  # of the runs that the values would have in random order
+RELEVANT = 0.10  # of what the model explains, lost when groups are held out whole
+_MOST, _MOST_GROUPS = 4, 100
+
+
+def find_groups(
+    dataset: Dataset,
+    frame: pd.DataFrame | None,
+    candidates: Iterable[str],
+    names: tuple[str, ...],
+    units: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[Finding, ...]:
+    """Report columns by which rows should be grouped.
+
+    Text or whole numbers with at least 10 values, most rows sharing theirs with another. A quick model is scored
+    on random folds and on folds that hold whole values out: groups are reported when the latter is worse, surely
+    so over groups (corrected for the number of candidates), and by a tenth of what the model explains. The model
+    sees the column itself only where its values stand in runs; elsewhere it is an ordinary feature, and only
+    other columns that tell its values apart count.
+
+    Parameters
+    ----------
+    dataset, frame
+        Rows, and the frame they came from, for exact values.
+    candidates, names
+        Columns to judge, and columns that quick models see.
+    units
+        ``(n_rows,)`` rows that belong together, never on both sides.
+    rng
+        Source of samples and seeds.
+    """
+    if dataset.groups is not None:
+        return ()
+    codes = {name: _group_codes(dataset, frame, name) for name in candidates}
+    grouping = {name: g for name, g in codes.items() if g is not None}
+    samples = {name: _sample(dataset, g, names, units, rng) for name, g in grouping.items()}
+    ranked = sorted(grouping, key=lambda n: -_likeness(samples[n], grouping[n]))[:_MOST]
+    found = []
+    for name in ranked:
+        runs = _run_share(grouping[name])
+        groups = quick.compact(grouping[name][samples[name].rows])
+        random, whole, p = _compare(samples[name], name, groups, runs <= IN_RUNS, rng)
+        if p < ALPHA / len(ranked) and whole - random >= RELEVANT * max(1.0 - random, RELEVANT):
+            n_groups = int(grouping[name].max()) + 1
+            found.append(_finding(name, n_groups, runs, random, whole, samples[name].n_rows))
+    return tuple(found)
+
+
+def _group_codes(dataset: Dataset, frame: pd.DataFrame | None, name: str) -> np.ndarray | None:
+    """Return the groups of the rows ``(n_rows,)``, a missing value being one of its own; ``None`` if no groups."""
+    texts = [c.name for c in dataset.schema.categories]
+    if name in texts:
+        code = dataset.table.codes[:, texts.index(name)].astype(np.float64)
+        values = np.where(code == 0, np.nan, code)
+    else:
+        values = exact_values(dataset, frame, name)
+        if not is_whole(values):
+            return None
+    is_missing = np.isnan(values)
+    n_distinct, codes = 0, np.zeros(values.size, np.int64)
+    if not is_missing.all():
+        distinct, codes[~is_missing] = np.unique(values[~is_missing], return_inverse=True)
+        n_distinct = distinct.size
+    codes[is_missing] = n_distinct + np.arange(is_missing.sum())
+    sizes = np.bincount(codes)
+    is_shared = sizes[codes] > 1
+    return codes if n_distinct >= FEWEST_GROUPS and is_shared.mean() > 0.5 else None
+
+
+def _run_share(groups: np.ndarray) -> float:
+    """Return the number of runs of equal values down the table over that expected in random order."""
+    sizes = np.bincount(groups).astype(np.float64)
+    expected = 1.0 + groups.size - (sizes**2).sum() / groups.size
+    return float((1 + np.count_nonzero(np.diff(groups))) / expected)
+
+
+def _sample(
+    dataset: Dataset, groups: np.ndarray, names: tuple[str, ...], units: np.ndarray, rng: np.random.Generator
+) -> quick.Sample:
+    """Return rows for quick models: groups in random order until there are enough rows, large ones thinned."""
+    n_wanted = quick.n_quick(len(names))
+    if dataset.n_rows <= n_wanted:
+        return quick.sample(dataset, names, units, np.arange(dataset.n_rows))
+    n_each = max(2, n_wanted // min(int(groups.max()) + 1, _MOST_GROUPS))
+    rows = rng.permutation(dataset.n_rows)
+    rank_of_group = rng.permutation(int(groups.max()) + 1)
+    rows = rows[np.argsort(rank_of_group[groups[rows]], kind="stable")]
+    ordered = groups[rows]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    place = np.arange(rows.size) - np.repeat(starts, np.diff(np.append(starts, rows.size)))
+    return quick.sample(dataset, names, units, np.sort(rows[place < n_each][:n_wanted]))
+
+
+def _likeness(s: quick.Sample, groups: np.ndarray) -> float:
+    """Return how alike rows of a group are: the mean intraclass correlation of columns and targets."""
+    g = quick.compact(groups[s.rows])
+    values = np.column_stack([s.X, s.y]).astype(np.float64)
+    values = np.nan_to_num(values - np.nanmean(values, axis=0, where=~np.isnan(values)))
+    scale = values.std(axis=0)
+    values = (values / np.where(scale > 0, scale, 1.0))[:, scale > 0]
+    sizes = np.bincount(g).astype(np.float64)
+    n, n_groups = g.size, sizes.size
+    if n_groups < 2 or n <= n_groups:
+        return 0.0
+    sums = np.column_stack([np.bincount(g, v) for v in values.T])
+    between = (sums**2 / sizes[:, None]).sum(axis=0)
+    within = ((values**2).sum(axis=0) - between) / (n - n_groups)
+    k = (n - (sizes**2).sum() / n) / (n_groups - 1)
+    mean_square = between / (n_groups - 1)
+    return float(((mean_square - within) / np.maximum(mean_square + (k - 1) * within, 1e-12)).mean())
+
+
+def _compare(
+    s: quick.Sample, name: str, groups: np.ndarray, is_seen: bool, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return the loss on random folds, on folds that hold groups out whole, and the p-value of the difference."""
+    X = s.X if is_seen or name not in s.names else np.delete(s.X, s.names.index(name), axis=1)
+    seed = quick.seed(rng)
+    by_row = []
+    for units in (s.units, groups):
+        fold_of_row = quick.folds(s.strata, units, rng)
+        p = quick.out_of_fold(X, s.y, fold_of_row, quick.forest(seed, SOME_COLUMNS))
+        by_row.append(quick.losses(s.y, p))
+    random, whole = by_row
+    return float(random.mean()), float(whole.mean()), quick.tail_of_units(whole - random, groups)
+
+
+def _finding(name: str, n_groups: int, runs: float, random: float, whole: float, n_rows: int) -> Finding:
+    """Return the finding of one column."""
+    where = ", in runs down the table" if runs <= IN_RUNS else ""
+    evidence = (
+        f"{name!r} has {n_groups:,} values{where}, and a quick model leaves {percent(random)} of the target's "
+        f"variance on random folds, but {percent(whole)} when they are held out whole "
+        f"({n_rows:,} rows{'' if n_rows < MOST_ROWS else ' drawn'})."
+    )
+    remedy = (
+        f"If new rows come from new values of it, use --groups {typed(name)}; "
+        f"if from the same ones, say so with {kept(name)}."
+    )
+    return Finding("groups", "warning", (name,), evidence, remedy)

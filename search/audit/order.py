@@ -1,0 +1,212 @@
+"""Time: columns of dates, rows in the order of a column, and error that grows with the gap to training rows."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.audit import quick
+from search.audit.finding import ALPHA, Finding, Severity, kept, percent, typed
+from search.audit.identifiers import exact_values, is_whole
+from search.audit.quick import SOME_COLUMNS
+from search.data import Dataset
+from spaces.schema import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_MOMENTS = 10
+RELEVANT = 0.10  # of what the model explains, lost when it is trained on the past alone
+_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 20, 5, 10, 12
+_MOST = 3
+_DATE = re.compile(r"(?:1[5-9]|20|21)\d\d[-/.]|[-/. ](?:1[5-9]|20|21)\d\d\b")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A column that may tell when a row was seen.
+
+    Parameters
+    ----------
+    name
+        The column.
+    values
+        ``(n_rows,)`` float64, NaN where missing.
+    is_date
+        Whether it holds dates, not just numbers.
+    is_sorted
+        Whether the rows stand in its order.
+    """
+
+    name: str
+    values: np.ndarray
+    is_date: bool
+    is_sorted: bool
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Loss on the same rows by models trained on the past or on rows of any time, and its p-value."""
+
+    past: float
+    shuffled: float
+    p: float
+    n_rows: int
+
+    def is_sure(self, alpha: float) -> bool:
+        """Tell whether the past is worse, surely and by a tenth of what is explained (or of a tenth)."""
+        return self.p < alpha and self.past - self.shuffled >= RELEVANT * max(1.0 - self.shuffled, RELEVANT)
+
+
+def find_moments(dataset: Dataset, frame: pd.DataFrame | None) -> tuple[Moments, ...]:
+    """Return the columns that may tell the time: dates, and whole numbers that never turn down the table."""
+    found = []
+    for column in dataset.schema.columns:
+        values, is_date = _moments(dataset, frame, column)
+        if values is None or np.unique(values[~np.isnan(values)]).size < FEWEST_MOMENTS:
+            continue
+        in_order = values[np.argsort(dataset.row_ids, kind="stable")]
+        steps = np.diff(in_order[~np.isnan(in_order)])
+        is_sorted = bool((steps >= 0).all() or (steps <= 0).all())
+        if is_date or (is_sorted and not np.isnan(values).any()):
+            found.append(Moments(column.name, values, is_date, is_sorted))
+    return tuple(found)
+
+
+def _moments(dataset: Dataset, frame: pd.DataFrame | None, column: Column) -> tuple[np.ndarray | None, bool]:
+    """Return the values of a column that could be moments, and whether they are dates."""
+    if column.kind == "category":
+        moments = _dates(column.categories)
+        if moments is None:
+            return None, False
+        place = [c.name for c in dataset.schema.categories].index(column.name)
+        return np.concatenate([[np.nan], moments, [np.nan]])[dataset.table.codes[:, place]], True
+    values = exact_values(dataset, frame, column.name)
+    return (values, column.is_datetime) if column.is_datetime or is_whole(values) else (None, False)
+
+
+def _dates(texts: tuple[str, ...]) -> np.ndarray | None:
+    """Read texts as dates of one format, in seconds; ``None`` when they are not."""
+    import pandas as pd
+
+    if len(texts) < FEWEST_MOMENTS or not all(_DATE.search(t) for t in texts[:: max(1, len(texts) // 50)]):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas warns where it would guess text by text
+        for form in ("ISO8601", None):
+            try:
+                moments = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, format=form)
+            except (ValueError, TypeError, UserWarning, OverflowError):
+                continue
+            return np.asarray((moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+    return None
+
+
+def find_time(
+    dataset: Dataset,
+    candidates: tuple[Moments, ...],
+    names: tuple[str, ...],
+    units: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[Finding, ...]:
+    """Report columns after which folds should be ordered in time.
+
+    A warning when the rows stand in the order of a date column, or when a quick model does worse on a block of
+    rows after training on the past than on equally many rows of any time: surely so over blocks (corrected for
+    the number of candidates), and by a tenth of what it explains. A date column with neither gives a note.
+
+    Parameters
+    ----------
+    dataset, candidates
+        Rows, and columns that may tell the time (`find_moments`).
+    names
+        Columns that quick models see; a candidate among them is seen as it is, others are not seen.
+    units
+        ``(n_rows,)`` rows that belong together, never on both sides.
+    rng
+        Source of samples and seeds.
+    """
+    if dataset.time is not None:
+        return ()
+    found = []
+    tested = sorted(candidates, key=lambda m: (not m.is_date, not m.is_sorted))[:_MOST]
+    for moments in tested:
+        growth = _growth(dataset, moments, names, units, rng)
+        is_sure = growth is not None and growth.is_sure(ALPHA / len(tested))
+        if moments.is_date or is_sure:
+            is_asked = is_sure or moments.is_sorted
+            found.append(_finding(moments, growth, "warning" if is_asked else "note"))
+    return tuple(found)
+
+
+def _growth(
+    dataset: Dataset, moments: Moments, names: tuple[str, ...], units: np.ndarray, rng: np.random.Generator
+) -> Growth | None:
+    """Compare training on the past with training on any time, block by block; ``None`` for too few rows."""
+    timed = np.flatnonzero(~np.isnan(moments.values))
+    rows = timed[quick.draw(timed.size, quick.n_quick(len(names)), rng)]
+    if rows.size < _N_BLOCKS * _FEWEST_PER_BLOCK or not names:
+        return None
+    rows = rows[np.argsort(moments.values[rows], kind="stable")]
+    s = quick.sample(dataset, names, units, rows)
+    if _is_sorted_by_target(s.y):
+        return None
+    block = np.arange(rows.size) * _N_BLOCKS // rows.size
+    past, shuffled = [], []
+    for b in range(_FIRST, _N_BLOCKS):
+        here = np.flatnonzero(block == b)
+        train = np.flatnonzero((block < b) & ~np.isin(s.units, s.units[here]))
+        if train.size:
+            past.append(_loss(s, train, here, rng))
+            shuffled.append(_shuffled_loss(s, train.size, here, rng))
+    if len(past) < 2:
+        return None
+    ratio = float(np.mean([1.0 / b for b in range(_FIRST, _N_BLOCKS)]))
+    p = quick.tail_of_folds(np.array(past) - np.array(shuffled), ratio)
+    return Growth(float(np.mean(past)), float(np.mean(shuffled)), p, rows.size)
+
+
+def _is_sorted_by_target(y: np.ndarray) -> bool:
+    """Tell whether each value of the target stands in one run: the order is the target's, not time's."""
+    n_runs = 1 + int((np.diff(y, axis=0) != 0).any(axis=1).sum())
+    return n_runs == len(np.unique(y, axis=0)) and n_runs < len(y)
+
+
+def _loss(s: quick.Sample, train: np.ndarray, held: np.ndarray, rng: np.random.Generator) -> float:
+    """Return the mean loss on held rows of a model trained on others."""
+    model = quick.forest(quick.seed(rng), SOME_COLUMNS, _N_TREES)(s.X[train], s.y[train])
+    return float(quick.losses(s.y[held], quick.predict(model, s.X[held])).mean())
+
+
+def _shuffled_loss(s: quick.Sample, n_train: int, here: np.ndarray, rng: np.random.Generator) -> float:
+    """Return the mean loss on a block, each half held out from models trained on rows of any time."""
+    half = rng.permutation(here.size) % 2
+    total = 0.0
+    for side in (0, 1):
+        held = here[half == side]
+        pool = np.flatnonzero(~np.isin(s.units, s.units[held]))
+        train = rng.choice(pool, min(n_train, pool.size), replace=False)
+        total += _loss(s, train, held, rng) * held.size
+    return total / here.size
+
+
+def _finding(moments: Moments, growth: Growth | None, severity: Severity) -> Finding:
+    """Return the finding of one column."""
+    name = moments.name
+    says = f"{name!r} holds dates" if moments.is_date else f"{name!r} never turns"
+    order = "the rows stand in its order" if moments.is_sorted else "the rows do not stand in its order"
+    numbers = "there are too few rows to compare past and future"
+    if growth is not None:
+        numbers = (
+            f"a quick model of the past leaves {percent(growth.past)} of the variance of later rows, one of "
+            f"equally many rows of any time {percent(growth.shuffled)} (p = {growth.p:.2g}, {growth.n_rows:,} rows)"
+        )
+    remedy = (
+        f"If you will predict later rows from earlier ones, use --time-column {typed(name)}; "
+        f"if not, say so with {kept(name)}."
+    )
+    return Finding("time order", severity, (name,), f"{says}, {order}, and {numbers}.", remedy)
