@@ -16,8 +16,8 @@ def measure(way: str, name: str, n_members: int = 0, n_configs: int = N_CONFIGS)
     """The figures of one way; with ``n_members``, a rival fits only so many evenly chosen members and is scaled up."""
     from benchmarks import memory, ours, rivals
 
-    if way == "peak":
-        return memory.peak_of_b()
+    if way in ("peak", "tiny_peak"):
+        return memory.peak_of_b(way == "tiny_peak")
     if way == "resident":
         return memory.study_over_trials(n_configs)
     work = workload(name, n_configs)

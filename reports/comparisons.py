@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reports.parts import bootstrap_counts, bootstrap_units, strata_of
 from reports.replay import History
-from reports.scoring import losses, row_losses
+from reports.scoring import losses, pooled, row_losses
 from search import metrics
 from search.metrics import Metric
 
@@ -69,7 +69,7 @@ def paired(
     units = bootstrap_units(history.units, history.time, _is_scored(first))
     counts = bootstrap_counts(history.y, units, _is_scored(first), n_draws=n_draws, rng=rng)
     weights = np.vstack([np.ones((1, len(history.y))), counts])
-    found = _pooled(history, metric, first, weights) - _pooled(history, metric, second, weights)
+    found = pooled(metric, history.y, first, weights) - pooled(metric, history.y, second, weights)
     low, high = np.nanquantile(found[1:], [0.025, 0.975])
     n_units = len(np.unique(units[_is_scored(first)]))
     spread = float(np.nanstd(found[1:], ddof=1))
@@ -115,16 +115,6 @@ def _t_interval(mean: float, error: float, n_free: int, n: int) -> Difference:
     reach = float(stats.t.ppf(0.975, n_free)) * error
     p = 2.0 * float(stats.t.sf(abs(mean) / error, n_free)) if error > 0 else float(mean == 0.0)
     return Difference(mean, mean - reach, mean + reach, error, p, n)
-
-
-def _pooled(history: History, metric: Metric, table: Array, weights: Array) -> Array:
-    """Return the loss under each weighting `(n_weights,)`, averaged over rounds and repeats."""
-    found = []
-    for one in table.reshape(-1, *history.y.shape):
-        rows = np.flatnonzero(~np.isnan(one[:, 0]))
-        if rows.size:
-            found.append(losses(metric, history.y[rows], one[None, rows], weights[:, rows])[0])
-    return np.asarray(np.mean(found, axis=0))
 
 
 def corrected_t(differences: Array, *, test_to_train: float) -> Difference:

@@ -55,6 +55,22 @@ def losses(metric: Metric, y: Array, tables: Array, row_weights: Array) -> Array
     return found
 
 
+def pooled(metric: Metric, y: Array, tables: Array, row_weights: Array) -> Array:
+    """Return the loss of each weighting `(n_weights,)`: pooled over the rows of each table, averaged over tables.
+
+    Parameters
+    ----------
+    tables : (..., n_rows, n_outputs)
+        NaN where a table has no prediction; tables without any are left out.
+    """
+    found = []
+    for one in tables.reshape(-1, *y.shape):
+        rows = np.flatnonzero(~np.isnan(one[:, 0]))
+        if rows.size:
+            found.append(losses(metric, y[rows], one[None, rows], row_weights[:, rows])[0])
+    return np.asarray(np.mean(found, axis=0))
+
+
 def row_losses(metric: Metric, y: Array, tables: Array) -> Array:
     """Return the loss of each row in each table `(n_tables, n_rows)`, for metrics that are means of rows."""
     n_tables, n_rows, n_outputs = tables.shape

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,26 +13,19 @@ from reports.report import write_report
 from search import assembly, metrics
 from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
-from search.data import Dataset, demo, from_frame, read_table
 from search.ledger import Event, Ledger, of_best_of, of_greedy
 from search.objective import Objective, fold_scores, inner_plan, loss_of, make_plan, standard_error
+from search.preparation import Prepared, family_of, name_of, prepare
 from search.progress import Progress
 from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
 from search.records import Run, Trial, versions
-from search.splits import Folds, make_folds, seal
+from search.splits import Folds
 from search.study import Budget, Study
 from search.training.plan import Plan
-from search.training.process import TrainingFailed, TrainingProcess
+from search.training.process import TrainingProcess, start_server
 from search.training.recipe import Recipe
 from search.training.trained import pooled_loss
 from spaces.families import FAMILIES
-from spaces.signature import Signature
-from spaces.space import Space
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner")
 
 
 @dataclass(frozen=True)
@@ -45,117 +37,53 @@ class Outcome:
     n_completed: int
 
 
-@dataclass(frozen=True)
-class Seeds:
-    """One root seed, and a child for each purpose."""
-
-    root: int
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """The generator of a purpose."""
-        return np.random.default_rng(np.random.SeedSequence(self.root, spawn_key=(PURPOSES.index(purpose),)))
-
-    def number(self, purpose: str) -> int:
-        """A whole number for those who want one."""
-        return int(self.rng(purpose).integers(2**31))
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that stands before the first trial."""
-
-    dataset: Dataset
-    sealed_rows: np.ndarray
-    folds: Folds
-    metric: metrics.Metric
-    space: Space
-    signature: Signature
-    seeds: Seeds
-
-
 def study(config: StudyConfig, *, command: str) -> Outcome:
     """Run a study from its configuration to the finished run folder."""
+    start_server()
     prepared = prepare(config)
     run = Run.create(config.out or free_place(config))
-    ledger = Ledger(run)
-    n_shown = 0 if config.time is not None and config.trials is None else config.trials
-    with Progress(n_shown, prepared.metric.name, budget_seconds=config.time) as progress:
-        _announce(progress, config, prepared)
-        references = _begin(run, config, prepared, command)
-        plan = _plan(config, prepared)
-        with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
-            objective = Objective(
-                process, plan, prepared.folds, prepared.signature, prepared.metric, _recipe(config),
-                prepared.seeds.number("training"),
-            )  # fmt: skip
-            trials, reason, is_interrupted = _search(run, ledger, config, prepared, objective, progress)
-        summary = _summary(prepared, plan, references, trials, reason)
-        completed = [trial for trial in trials if trial.status == "completed"]
-        if completed:
-            progress.say("choosing the ensemble")
-            _conclude(run, ledger, config, prepared, objective, completed, summary)
-        run.save_json("summary.json", summary)
-    run.export()
+    with Progress(config.trials, prepared.metric.name, budget_seconds=config.time) as progress:
+        _announce(progress, prepared)
+        outcome = carry_out(run, config, prepared, command=command, progress=progress)
     write_report(run)
-    if not is_interrupted:
+    if not outcome.is_interrupted:
         run.finish()
+    return outcome
+
+
+def carry_out(
+    run: Run, config: StudyConfig, prepared: Prepared, *, command: str, progress: Progress
+) -> Outcome:
+    """Search and conclude a study whose data and splits stand, in an empty run folder."""
+    ledger = Ledger(run)
+    references = _begin(run, config, prepared, command)
+    plan = _plan(config, prepared)
+    with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
+        objective = Objective(
+            process=process,
+            plan=plan,
+            folds=prepared.folds,
+            signature=prepared.signature,
+            metric=prepared.metric,
+            defaults=_recipe(config),
+            seed=prepared.seeds.number("training"),
+        )
+        trials, reason, is_interrupted = _search(run, ledger, config, prepared, objective, progress)
+    summary = _summary(prepared, plan, references, trials, reason)
+    completed = [trial for trial in trials if trial.status == "completed"]
+    if completed:
+        progress.say("choosing the ensemble")
+        _conclude(run, ledger, config, prepared, objective, completed, summary)
+    run.save_json("summary.json", summary)
+    run.export()
     return Outcome(run.path, is_interrupted, len(completed))
-
-
-def prepare(config: StudyConfig) -> Prepared:
-    """Read the data, seal the holdout, split, and lay out the space."""
-    seeds = Seeds(config.seed)
-    dataset, sealed_rows = _dataset(config, seeds)
-    folds = make_folds(dataset, n_splits=config.splits, n_repeats=config.repeats, rng=seeds.rng("splits"))
-    metric = metrics.metric_for(config.metric or metrics.default_metric(dataset.task), dataset.task)
-    signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
-    space = FAMILIES[_family(config)].space(signature).override(config.space)
-    return Prepared(dataset, sealed_rows, folds, metric, space, signature, seeds)
-
-
-def _family(config: StudyConfig) -> str:
-    name = config.families[0]
-    if len(config.families) != 1 or name not in FAMILIES:
-        raise ValueError(f"families must be one of {', '.join(FAMILIES)}, got {', '.join(config.families)}")
-    return name
-
-
-def _dataset(config: StudyConfig, seeds: Seeds) -> tuple[Dataset, np.ndarray]:
-    """The development rows, whose schema knows of no other row, and the positions of the sealed ones."""
-    frame, target = _frame(config)
-    whole = _read(frame, target, config)
-    if not config.holdout:
-        return whole, np.zeros(0, np.int64)
-    development, sealed = seal(whole, config.holdout, seeds.rng("holdout"))
-    return _read(frame.iloc[whole.row_ids[development]], target, config), whole.row_ids[sealed]
-
-
-def _frame(config: StudyConfig) -> tuple[pd.DataFrame, str | list[str]]:
-    if config.demo is not None:
-        return demo(config.demo)
-    assert config.data is not None
-    return read_table(config.data), list(config.target) if len(config.target) > 1 else config.target[0]
-
-
-def _read(frame: pd.DataFrame, target: str | list[str], config: StudyConfig) -> Dataset:
-    return from_frame(
-        frame, target, name=_name(config), task=config.task, groups=config.groups, time=config.time_column,
-        drop=config.drop,
-    )  # fmt: skip
-
-
-def _name(config: StudyConfig) -> str:
-    if config.name or config.demo:
-        return str(config.name or config.demo)
-    stem = Path(str(config.data)).name.split(".")[0]
-    return re.sub(r"[^\w-]+", "_", stem) or "table"
 
 
 def free_place(config: StudyConfig) -> Path:
     """``runs/NAME``, or with the first number behind it that is free."""
-    place, number = Path("runs") / _name(config), 2
+    place, number = Path("runs") / name_of(config), 2
     while place.exists():
-        place, number = Path("runs") / f"{_name(config)}-{number}", number + 1
+        place, number = Path("runs") / f"{name_of(config)}-{number}", number + 1
     return place
 
 
@@ -170,14 +98,14 @@ def _plan(config: StudyConfig, prepared: Prepared) -> Plan:
     return make_plan(prepared.dataset, members)
 
 
-def _announce(progress: Progress, config: StudyConfig, prepared: Prepared) -> None:
+def _announce(progress: Progress, prepared: Prepared) -> None:
     dataset = prepared.dataset
     kind = f"{dataset.task.kind} target {', '.join(dataset.task.target_names)}"
     progress.say(f"{dataset.name}: {dataset.n_rows} rows, {dataset.schema.n_columns} columns, {kind}")
     for note in dataset.notes:
         progress.say(f"note: {note}")
-    if len(prepared.sealed_rows):
-        progress.say(f"holdout: {len(prepared.sealed_rows)} rows are sealed and used by nothing")
+    if len(prepared.sealed):
+        progress.say(f"holdout: {len(prepared.sealed)} rows are sealed and used by nothing")
     progress.say(f"splits: {prepared.folds.reason}")
 
 
@@ -197,7 +125,7 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
             "n_rows": dataset.n_rows,
             "n_columns": dataset.schema.n_columns,
             "n_dropped": dataset.n_dropped,
-            "n_sealed": len(prepared.sealed_rows),
+            "n_sealed": len(prepared.sealed),
             "fingerprint": dataset.fingerprint,
             "notes": list(dataset.notes),
         },
@@ -213,7 +141,7 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
     run.save_json("run.json", facts)
     run.save_text("config.toml", to_toml(config))
     folds.save(run.path / "splits.npz")
-    run.save_arrays("rows.npz", {"development": dataset.row_ids, "sealed": prepared.sealed_rows})
+    run.save_arrays("rows.npz", {"development": prepared.development, "sealed": prepared.sealed})
     references = baselines(dataset, folds)
     run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})
     return references
@@ -245,7 +173,7 @@ def _search(
             progress.say(f"trial {trial.number} failed: {trial.cause}")
 
     budget = Budget(config.trials, config.time, config.max_failures)
-    running = Study(run, ledger, proposer, objective, _family(config), budget, is_adaptive, show)
+    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, show)
     try:
         return running.trials, running.run_all(), False
     except KeyboardInterrupt:
@@ -276,7 +204,7 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
 def _first_configs(config: StudyConfig, prepared: Prepared) -> list[dict[str, Any]]:
     """The family's configurations worth trying first, fitted where an override excludes a value."""
     fitted = []
-    for good in FAMILIES[_family(config)].first_configs(prepared.signature):
+    for good in FAMILIES[family_of(config)].first_configs(prepared.signature):
         walked = prepared.space.walk(
             lambda name, p, good=good: good[name] if p.contains(good.get(name)) else p.from_unit(0.5)  # type: ignore[misc]
         )
@@ -377,6 +305,3 @@ def _enter_choice(
             chosen=", ".join(f"{weight:.2f}" for _, weight in members), **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip
-
-
-__all__ = ["Outcome", "TrainingFailed", "prepare", "study"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.audit import quick
+from search.audit.columns import exact_numbers
 from search.audit.drift import find_drift, find_missing
 from search.audit.duplicates import (
     equal_rows,
@@ -96,21 +97,24 @@ def audit(
     if holdout is not None and holdout.schema != dataset.schema:
         raise AuditError("the holdout must be read under the schema of the dataset; theirs differ")
     streams = rng.spawn(5)
-    moments = find_moments(dataset, frame)
+    numbers = exact_numbers(dataset, frame)
+    moments = find_moments(dataset, numbers)
     dates = frozenset(m.name for m in moments if m.is_date)
-    found = list(find_identifiers(dataset, frame, dates))
+    found = list(find_identifiers(dataset, numbers, dates))
     unused = (set(columns_to_drop(found)) | _text_columns(dataset, dates)) - set(keep)
     names = tuple(c.name for c in dataset.schema.columns if c.name not in unused)
     exact = equal_rows(quick.inputs(dataset, names)) if names else np.arange(dataset.n_rows)
     found += find_duplicates(exact, dataset.y)
-    if needs_near_duplicates:
-        found += find_near_duplicates(exact, near_duplicates(dataset, names, streams[0]))
     units = exact if dataset.groups is None else dataset.groups
+    if needs_near_duplicates and names:
+        near = near_duplicates(dataset, names, streams[0])
+        together = dataset.duplicates if dataset.groups is None else dataset.groups
+        found += find_near_duplicates(exact, near, together)
     if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
         rows = quick.draw(dataset.n_rows, quick.n_quick(len(names)), streams[1])
         found += find_proxies(quick.sample(dataset, names, units, rows), streams[1])
         found += find_time(dataset, moments, names, units, streams[2])
-        found += find_groups(dataset, frame, [n for n in names if n not in dates], names, units, streams[3])
+        found += find_groups(dataset, numbers, [n for n in names if n not in dates], names, units, streams[3])
     if holdout is not None:
         found += find_shared(dataset, holdout, names)
         found += find_drift(dataset, holdout, names, streams[4])

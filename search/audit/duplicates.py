@@ -9,12 +9,13 @@ from search.audit.quick import inputs
 from search.data import Dataset
 
 NEAR = 0.01  # of the median distance to the nearest other row
+PARTED = 0.01
 _N_AXES, _N_NEIGHBOURS, _N_MEASURED = 6, 6, 500
 _FAR = 1e6
 
 
 def equal_rows(X: np.ndarray) -> np.ndarray:
-    """Number the rows ``(n_rows,)`` so that equal ones share a number; missing equals missing, -0 equals 0."""
+    """Number the rows ``(n_rows,)`` so that equal ones share one; missing equals missing, 0 equals -0."""
     values = np.where(np.isnan(X), np.float32(np.nan), X + np.float32(0.0)).astype(np.float32)
     content = np.ascontiguousarray(values).view(np.dtype((np.void, values.shape[1] * 4)))[:, 0]
     return np.asarray(np.unique(content, return_inverse=True)[1], np.int64)
@@ -39,8 +40,8 @@ def find_duplicates(units: np.ndarray, y: np.ndarray) -> tuple[Finding, ...]:
     np.maximum.at(highs, units, y)
     n_conflicting = int(sizes[(lows < highs).any(axis=1)].sum())
     evidence = (
-        f"{n_repeated:,} of {units.size:,} rows ({percent(n_repeated / units.size)}) equal another row in all "
-        f"inputs ({n_repeated - int((sizes > 1).sum()):,} to spare), and {n_conflicting:,} of them equal one "
+        f"{n_repeated:,} of {units.size:,} rows ({percent(n_repeated / units.size)}) equal another row in "
+        f"all inputs ({n_repeated - int((sizes > 1).sum()):,} to spare), and {n_conflicting:,} of them equal one "
         f"with another target."
     )
     remedy = (
@@ -91,9 +92,9 @@ def near_duplicates(dataset: Dataset, names: tuple[str, ...], rng: np.random.Gen
     Returns
     -------
     np.ndarray
-        ``(n_rows,)`` int64. Two rows are linked when the distance of their standardised numbers is below 1 % of
-        the median distance from a row to its nearest other; links join. Candidates come from a projection onto
-        at most 6 orthonormal axes, which lengthens no distance.
+        ``(n_rows,)`` int64. Two rows are linked when the distance of their standardised numbers is below 1 %
+        of the median distance from a row to its nearest other; links join. Candidates come from a projection
+        onto at most 6 orthonormal axes, which lengthens no distance.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -145,22 +146,28 @@ def _near_pairs(values: np.ndarray, kinds: np.ndarray, limit: float, rng: np.ran
     return np.asarray(pairs[is_near], np.int64)
 
 
-def find_near_duplicates(exact: np.ndarray, near: np.ndarray) -> tuple[Finding, ...]:
-    """Report rows nearly equal to another row beyond the exactly equal ones; a warning from 1 % of rows on.
+def find_near_duplicates(exact: np.ndarray, near: np.ndarray, together: np.ndarray) -> tuple[Finding, ...]:
+    """Report rows nearly equal to another row beyond the exactly equal ones.
+
+    A warning when folds would part at least 1 % of the rows from such a row, else a note.
 
     Parameters
     ----------
     exact, near
         ``(n_rows,)``: equal, and equal or nearly equal rows, share a number.
+    together
+        ``(n_rows,)``: rows that folds keep together share a number.
     """
     n_exact, n_near = np.bincount(exact), np.bincount(near)
-    n_found = int((n_near[near] > n_exact[exact]).sum())
-    if not n_found:
+    is_near = n_near[near] > n_exact[exact]
+    if not is_near.any():
         return ()
-    severity: Severity = "warning" if n_found >= 0.01 * near.size else "note"
+    n_kept = np.bincount(np.unique(np.column_stack([near, together]), axis=0)[:, 0])
+    n_found, n_parted = int(is_near.sum()), int((is_near & (n_kept[near] > 1)).sum())
+    severity: Severity = "warning" if n_parted >= PARTED * near.size else "note"
     evidence = (
-        f"{n_found:,} of {near.size:,} rows ({percent(n_found / near.size)}) lie within 1 % of the usual distance "
-        f"between neighbours from another row."
+        f"{n_found:,} of {near.size:,} rows ({percent(n_found / near.size)}) lie within 1 % of the usual "
+        f"distance between neighbours from another row; folds could part {n_parted:,} of them from it."
     )
     remedy = "Keep such rows in one fold with --near-duplicates."
     return (Finding("near duplicate rows", severity, (), evidence, remedy),)

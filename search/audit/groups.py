@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from search.audit import quick
+from search.audit.columns import is_whole
 from search.audit.finding import ALPHA, Finding, kept, percent, typed
-from search.audit.identifiers import exact_values, is_whole
-from search.audit.quick import MOST_ROWS, N_FOLDS, SOME_COLUMNS
+from search.audit.quick import N_FOLDS, SOME_COLUMNS
 from search.data import Dataset
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_GROUPS = 2 * N_FOLDS
 IN_RUNS = 0.5  # of the runs that the values would have in random order
 RELEVANT = 0.10  # of what the model explains, lost when groups are held out whole
 _MOST, _MOST_GROUPS = 4, 100
+_FEW_TREES, _MANY_TREES, _N_REPEATS = 5, 20, 2
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Loss on random folds and on folds that hold groups out whole, and the p-value of their difference."""
+
+    random: float
+    whole: float
+    p: float
+
+    def is_relevant(self, share: float) -> bool:
+        """Tell whether holding groups out costs that share of what is explained (or of a tenth)."""
+        return self.whole - self.random >= share * max(1.0 - self.random, RELEVANT)
 
 
 def find_groups(
     dataset: Dataset,
-    frame: pd.DataFrame | None,
+    numbers: Mapping[str, np.ndarray],
     candidates: Iterable[str],
     names: tuple[str, ...],
     units: np.ndarray,
@@ -32,16 +44,17 @@ def find_groups(
 ) -> tuple[Finding, ...]:
     """Report columns by which rows should be grouped.
 
-    Text or whole numbers with at least 10 values, most rows sharing theirs with another. A quick model is scored
-    on random folds and on folds that hold whole values out: groups are reported when the latter is worse, surely
-    so over groups (corrected for the number of candidates), and by a tenth of what the model explains. The model
-    sees the column itself only where its values stand in runs; elsewhere it is an ordinary feature, and only
-    other columns that tell its values apart count.
+    Text or whole numbers with at least 10 values, most rows sharing theirs with another; of these, the four
+    whose rows are most alike. A quick model is scored on random folds and on folds that hold whole values out:
+    groups are reported when the latter is worse, surely so over groups (corrected for the number of
+    candidates), and by a tenth of what the model explains. The model sees the column itself only where its
+    values stand in runs; elsewhere it is an ordinary feature, and only other columns that tell its values
+    apart count.
 
     Parameters
     ----------
-    dataset, frame
-        Rows, and the frame they came from, for exact values.
+    dataset, numbers
+        Rows, and the exact values of their number columns.
     candidates, names
         Columns to judge, and columns that quick models see.
     units
@@ -51,29 +64,31 @@ def find_groups(
     """
     if dataset.groups is not None:
         return ()
-    codes = {name: _group_codes(dataset, frame, name) for name in candidates}
+    codes = {name: _group_codes(dataset, numbers, name) for name in candidates}
     grouping = {name: g for name, g in codes.items() if g is not None}
     samples = {name: _sample(dataset, g, names, units, rng) for name, g in grouping.items()}
     ranked = sorted(grouping, key=lambda n: -_likeness(samples[n], grouping[n]))[:_MOST]
     found = []
     for name in ranked:
-        runs = _run_share(grouping[name])
-        groups = quick.compact(grouping[name][samples[name].rows])
-        random, whole, p = _compare(samples[name], name, groups, runs <= IN_RUNS, rng)
-        if p < ALPHA / len(ranked) and whole - random >= RELEVANT * max(1.0 - random, RELEVANT):
-            n_groups = int(grouping[name].max()) + 1
-            found.append(_finding(name, n_groups, runs, random, whole, samples[name].n_rows))
+        s, runs = samples[name], _run_share(grouping[name])
+        X = s.X if runs <= IN_RUNS or name not in s.names else np.delete(s.X, s.names.index(name), axis=1)
+        groups = quick.compact(grouping[name][s.rows])
+        if not _compare(s, X, groups, 1, _FEW_TREES, rng).is_relevant(RELEVANT / 2):
+            continue
+        compared = _compare(s, X, groups, _N_REPEATS, _MANY_TREES, rng)
+        if compared.is_relevant(RELEVANT) and compared.p < ALPHA / len(grouping):
+            found.append(_finding(name, int(grouping[name].max()) + 1, runs, compared, s.n_rows))
     return tuple(found)
 
 
-def _group_codes(dataset: Dataset, frame: pd.DataFrame | None, name: str) -> np.ndarray | None:
-    """Return the groups of the rows ``(n_rows,)``, a missing value being one of its own; ``None`` if no groups."""
+def _group_codes(dataset: Dataset, numbers: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+    """Return the groups of the rows ``(n_rows,)``, each missing value alone; ``None`` if it has none."""
     texts = [c.name for c in dataset.schema.categories]
     if name in texts:
         code = dataset.table.codes[:, texts.index(name)].astype(np.float64)
         values = np.where(code == 0, np.nan, code)
     else:
-        values = exact_values(dataset, frame, name)
+        values = numbers[name]
         if not is_whole(values):
             return None
     is_missing = np.isnan(values)
@@ -97,7 +112,7 @@ def _run_share(groups: np.ndarray) -> float:
 def _sample(
     dataset: Dataset, groups: np.ndarray, names: tuple[str, ...], units: np.ndarray, rng: np.random.Generator
 ) -> quick.Sample:
-    """Return rows for quick models: groups in random order until there are enough rows, large ones thinned."""
+    """Return rows for quick models: groups in random order until there are enough, large ones thinned."""
     n_wanted = quick.n_quick(len(names))
     if dataset.n_rows <= n_wanted:
         return quick.sample(dataset, names, units, np.arange(dataset.n_rows))
@@ -131,27 +146,26 @@ def _likeness(s: quick.Sample, groups: np.ndarray) -> float:
 
 
 def _compare(
-    s: quick.Sample, name: str, groups: np.ndarray, is_seen: bool, rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return the loss on random folds, on folds that hold groups out whole, and the p-value of the difference."""
-    X = s.X if is_seen or name not in s.names else np.delete(s.X, s.names.index(name), axis=1)
-    seed = quick.seed(rng)
-    by_row = []
-    for units in (s.units, groups):
-        fold_of_row = quick.folds(s.strata, units, rng)
-        p = quick.out_of_fold(X, s.y, fold_of_row, quick.forest(seed, SOME_COLUMNS))
-        by_row.append(quick.losses(s.y, p))
-    random, whole = by_row
-    return float(random.mean()), float(whole.mean()), quick.tail_of_units(whole - random, groups)
+    s: quick.Sample, X: np.ndarray, groups: np.ndarray, n_repeats: int, n_trees: int, rng: np.random.Generator
+) -> Compared:
+    """Score one quick model on random folds and on folds that hold groups out whole."""
+    fit = quick.forest(quick.seed(rng), SOME_COLUMNS, n_trees)
+    random, whole = np.zeros(s.n_rows), np.zeros(s.n_rows)
+    for _ in range(n_repeats):
+        for total, units in ((random, s.units), (whole, groups)):
+            fold_of_row = quick.folds(s.strata, units, rng)
+            total += quick.losses(s.y, quick.out_of_fold(X, s.y, fold_of_row, fit)) / n_repeats
+    p = quick.tail_of_units(whole - random, groups)
+    return Compared(float(random.mean()), float(whole.mean()), p)
 
 
-def _finding(name: str, n_groups: int, runs: float, random: float, whole: float, n_rows: int) -> Finding:
+def _finding(name: str, n_groups: int, runs: float, compared: Compared, n_rows: int) -> Finding:
     """Return the finding of one column."""
     where = ", in runs down the table" if runs <= IN_RUNS else ""
     evidence = (
-        f"{name!r} has {n_groups:,} values{where}, and a quick model leaves {percent(random)} of the target's "
-        f"variance on random folds, but {percent(whole)} when they are held out whole "
-        f"({n_rows:,} rows{'' if n_rows < MOST_ROWS else ' drawn'})."
+        f"{name!r} has {n_groups:,} values{where}, and a quick model leaves {percent(compared.random)} of the "
+        f"target's variance on random folds, but {percent(compared.whole)} when they are held out whole "
+        f"({n_rows:,} rows)."
     )
     remedy = (
         f"If new rows come from new values of it, use --groups {typed(name)}; "

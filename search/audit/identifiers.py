@@ -3,74 +3,67 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
+from collections.abc import Mapping
 import numpy as np
 
-from search.audit.finding import ALPHA, AuditError, Finding, kept, typed
+from search.audit.columns import is_whole
+from search.audit.finding import ALPHA, Finding, kept, typed
 from search.data import Dataset
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_ROWS = 20
 UNIQUE = 0.95  # of the present texts occur once
 _REACH = 10  # steps within which values count as close
 _NAMING = frozenset(
-    "id ids uid uuid guid identifier index idx key rowid rownum rownames row number nr no serial".split()
+    (
+        "id",
+        "ids",
+        "uid",
+        "uuid",
+        "guid",
+        "identifier",
+        "index",
+        "idx",
+        "key",
+        "rowid",
+        "rownum",
+        "rownames",
+        "row",
+        "number",
+        "nr",
+        "no",
+        "serial",
+    )
 )
 
 
 def find_identifiers(
-    dataset: Dataset, frame: pd.DataFrame | None, dates: frozenset[str]
+    dataset: Dataset, numbers: Mapping[str, np.ndarray], dates: frozenset[str]
 ) -> tuple[Finding, ...]:
     """Report identifier columns; dates are none.
 
-    Text is one when 95 % of its values occur once. Whole numbers are one when none repeats beyond equal rows and
-    they rise or fall strictly down the table, or never coincide although they lie so close that measurements
-    would (see `_tail_of_coincidences`), or are called an identifier.
+    Text is one when 95 % of its values occur once. Whole numbers are one when 95 % differ, and they rise or
+    fall strictly down the table, or hardly coincide although they lie so close that measurements would (see
+    `_tail_of_coincidences`), or all differ and the name says so. A table of nothing else has none.
+
+    Parameters
+    ----------
+    dataset, numbers
+        Rows, and the exact values of their number columns.
+    dates
+        Columns that hold dates.
     """
     names = [c.name for c in dataset.schema.columns]
     alpha = ALPHA / max(len(names), 1)
     found = []
     for column in dataset.schema.numbers:
         if column.name not in dates:
-            reason = _number_reason(column.name, exact_values(dataset, frame, column.name), alpha)
+            reason = _number_reason(column.name, numbers[column.name], alpha)
             found += [_finding(column.name, reason)] if reason else []
     for i, column in enumerate(dataset.schema.categories):
         if column.name not in dates:
             reason = _text_reason(dataset.table.codes[:, i])
             found += [_finding(column.name, reason)] if reason else []
     return tuple(found) if len(found) < len(names) else ()
-
-
-def exact_values(dataset: Dataset, frame: pd.DataFrame | None, name: str) -> np.ndarray:
-    """Return a number column as float64 ``(n_rows,)``: from the frame, else what float32 kept of it.
-
-    Raises
-    ------
-    AuditError
-        If the frame lacks the column or the rows that the dataset came from.
-    """
-    place = next(i for i, c in enumerate(dataset.schema.numbers) if c.name == name)
-    column = dataset.schema.numbers[place]
-    if frame is None or column.is_datetime:
-        return np.asarray(dataset.table.numbers[:, place].astype(np.float64) + column.anchor)
-    import pandas as pd
-
-    at = [str(c) for c in frame.columns].index(name) if name in map(str, frame.columns) else -1
-    if at < 0 or (dataset.n_rows and dataset.row_ids.max() >= len(frame)):
-        what = f"column {name!r}" if at < 0 else f"row {int(dataset.row_ids.max())}"
-        raise AuditError(f"the frame must be the one that the dataset was read from; it has no {what}")
-    series = frame.iloc[:, at].iloc[dataset.row_ids]
-    values = pd.to_numeric(series.astype(object), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def is_whole(values: np.ndarray) -> bool:
-    """Tell whether all present values are whole numbers."""
-    present = values[~np.isnan(values)]
-    return bool(present.size and (present == np.round(present)).all())
 
 
 def _text_reason(codes: np.ndarray) -> str:
@@ -105,9 +98,9 @@ def _number_reason(name: str, values: np.ndarray, alpha: float) -> str:
 def _tail_of_coincidences(values: np.ndarray) -> tuple[float, float]:
     """Return the probability of so few equal pairs among measurements, and the number expected.
 
-    For n draws from a smooth law on whole steps, pairs at distance d = 1, 2, ... are each about twice as many as
-    equal pairs, so the pairs within w steps give the expected number of equal pairs: their count / (2 w). The
-    observed number is compared with Poisson's law.
+    For n draws from a smooth law on whole steps, pairs at distance d = 1, 2, ... are each about twice as many
+    as equal pairs, so the pairs within w steps give the expected number of equal pairs: their count / (2 w).
+    The observed number is compared with Poisson's law.
     """
     from scipy import stats
 

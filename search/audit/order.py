@@ -1,23 +1,20 @@
-"""Time: columns of dates, rows in the order of a column, and error that grows with the gap to training rows."""
+"""Time: columns of dates, rows in the order of a column, error that grows with the gap to training rows."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.audit import quick
+from search.audit.columns import is_whole
 from search.audit.finding import ALPHA, Finding, Severity, kept, percent, typed
-from search.audit.identifiers import exact_values, is_whole
 from search.audit.quick import SOME_COLUMNS
 from search.data import Dataset
 from spaces.schema import Column
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_MOMENTS = 10
 RELEVANT = 0.10  # of what the model explains, lost when it is trained on the past alone
@@ -62,11 +59,11 @@ class Growth:
         return self.p < alpha and self.past - self.shuffled >= RELEVANT * max(1.0 - self.shuffled, RELEVANT)
 
 
-def find_moments(dataset: Dataset, frame: pd.DataFrame | None) -> tuple[Moments, ...]:
+def find_moments(dataset: Dataset, numbers: Mapping[str, np.ndarray]) -> tuple[Moments, ...]:
     """Return the columns that may tell the time: dates, and whole numbers that never turn down the table."""
     found = []
     for column in dataset.schema.columns:
-        values, is_date = _moments(dataset, frame, column)
+        values, is_date = _moments(dataset, numbers, column)
         if values is None or np.unique(values[~np.isnan(values)]).size < FEWEST_MOMENTS:
             continue
         in_order = values[np.argsort(dataset.row_ids, kind="stable")]
@@ -77,7 +74,9 @@ def find_moments(dataset: Dataset, frame: pd.DataFrame | None) -> tuple[Moments,
     return tuple(found)
 
 
-def _moments(dataset: Dataset, frame: pd.DataFrame | None, column: Column) -> tuple[np.ndarray | None, bool]:
+def _moments(
+    dataset: Dataset, numbers: Mapping[str, np.ndarray], column: Column
+) -> tuple[np.ndarray | None, bool]:
     """Return the values of a column that could be moments, and whether they are dates."""
     if column.kind == "category":
         moments = _dates(column.categories)
@@ -85,7 +84,7 @@ def _moments(dataset: Dataset, frame: pd.DataFrame | None, column: Column) -> tu
             return None, False
         place = [c.name for c in dataset.schema.categories].index(column.name)
         return np.concatenate([[np.nan], moments, [np.nan]])[dataset.table.codes[:, place]], True
-    values = exact_values(dataset, frame, column.name)
+    values = numbers[column.name]
     return (values, column.is_datetime) if column.is_datetime or is_whole(values) else (None, False)
 
 
@@ -115,9 +114,9 @@ def find_time(
 ) -> tuple[Finding, ...]:
     """Report columns after which folds should be ordered in time.
 
-    A warning when the rows stand in the order of a date column, or when a quick model does worse on a block of
-    rows after training on the past than on equally many rows of any time: surely so over blocks (corrected for
-    the number of candidates), and by a tenth of what it explains. A date column with neither gives a note.
+    A warning when the rows stand in the order of a date column, or when a quick model does worse on a block
+    of rows after training on the past than on equally many rows of any time: surely so over blocks (corrected
+    for the number of candidates), and by a tenth of what it explains. A date column with neither gives a note.
 
     Parameters
     ----------
@@ -203,7 +202,8 @@ def _finding(moments: Moments, growth: Growth | None, severity: Severity) -> Fin
     if growth is not None:
         numbers = (
             f"a quick model of the past leaves {percent(growth.past)} of the variance of later rows, one of "
-            f"equally many rows of any time {percent(growth.shuffled)} (p = {growth.p:.2g}, {growth.n_rows:,} rows)"
+            f"equally many rows of any time {percent(growth.shuffled)} (p = {growth.p:.2g}, "
+            f"{growth.n_rows:,} rows)"
         )
     remedy = (
         f"If you will predict later rows from earlier ones, use --time-column {typed(name)}; "

@@ -17,10 +17,10 @@ _N_REPEATS, _MOST = 2, 4
 def find_proxies(sample: Sample, rng: np.random.Generator) -> tuple[Finding, ...]:
     """Report columns that predict the target too well on their own.
 
-    A proxy leaves at most 10 % of the target's variance (1 %: an error), at most half of what all other columns
-    leave without it, surely so over folds (corrected for the number of columns), and the other columns add
-    little to it: together they do not halve what it leaves. A strong but ordinary feature fails the last.
-    Columns whose own predictions correlate above 0.99 are copies of each other and judged without one another.
+    A proxy leaves at most 10 % of the target's variance (1 %: an error), at most half of what all other
+    columns leave without it, surely less over folds (corrected for the number of columns), and the other
+    columns add little to it: together they do not halve what it leaves. A strong but ordinary feature fails
+    the last. Columns whose own predictions correlate above 0.99 are copies, judged without one another.
     """
     if len(sample.names) < 2:
         return ()
@@ -77,8 +77,8 @@ def _finding(sample: Sample, column: int, one: float, rest: float, together: flo
     name = sample.names[column]
     severity: Severity = "error" if one <= CERTAIN else "warning"
     evidence = (
-        f"{name!r} alone leaves {percent(one)} of the target's variance, all other columns {percent(rest)}, all "
-        f"together {percent(together)} (chance: 100 %; cross-validated quick trees on {sample.n_rows:,} rows)."
+        f"{name!r} alone leaves {percent(one)} of the target's variance, all other columns {percent(rest)}, "
+        f"all together {percent(together)} (chance 100 %; cross-validated trees, {sample.n_rows:,} rows)."
     )
     remedy = (
         f"If it is not known before the target, leave it out with --drop {typed(name)}; "

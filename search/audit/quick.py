@@ -1,8 +1,8 @@
 """Quick models for the audit: extremely randomised trees on a sample of rows, scored out of fold.
 
-Every task is treated as least squares on standardised targets, so that one number fits all: the share of the
-targets' variance that a model leaves, where 1 is chance. For classes this is the Brier score over its value at
-chance.
+Every task is treated as least squares on standardised targets, so that one number fits all: the share of
+the targets' variance that a model leaves, where 1 is chance. For classes this is the Brier score over its
+value at chance.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Sample:
     names
         The columns of `X`.
     X
-        Inputs ``(n_rows, n_columns)`` float32: numbers, and category codes in the order of their text; NaN where
-        missing.
+        Inputs ``(n_rows, n_columns)`` float32: numbers, and category codes in the order of their text; NaN
+        where missing.
     y
         Standardised targets ``(n_rows, n_outputs)`` float64: a model that knows nothing has a loss of 1.
     strata, units
@@ -98,9 +98,11 @@ def _standardised(y: np.ndarray, is_each: bool) -> np.ndarray:
     return np.asarray(centred / np.sqrt(np.where(square > 0, square, 1.0)))
 
 
-def folds(strata: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def folds(
+    strata: np.ndarray, units: np.ndarray, rng: np.random.Generator, n_folds: int = N_FOLDS
+) -> np.ndarray:
     """Return the fold of each row ``(n_rows,)``, strata in proportion, units whole."""
-    return assign(strata, units, np.full(N_FOLDS, 1.0 / N_FOLDS), rng)
+    return assign(strata, units, np.full(n_folds, 1.0 / n_folds), rng)
 
 
 def tree(seed: int) -> Fit:
@@ -136,7 +138,7 @@ def predict(model: Any, X: np.ndarray) -> np.ndarray:
 
 
 def out_of_fold(X: np.ndarray, y: np.ndarray, fold_of_row: np.ndarray, fit: Fit) -> np.ndarray:
-    """Return predictions ``(n_rows, n_outputs)`` by models that did not see the row; chance without columns."""
+    """Return predictions ``(n_rows, n_outputs)`` by models that did not see the row; 0 without columns."""
     found = np.zeros_like(y)
     for fold in np.unique(fold_of_row):
         is_held = fold_of_row == fold
@@ -153,8 +155,8 @@ def losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 def tail_of_folds(differences: np.ndarray, held_over_train: float) -> float:
     """Return the one-sided p-value that the mean of differences between folds is above 0.
 
-    Nadeau and Bengio (2003): the variance of the mean is ``s^2 (1 / J + n_held / n_train)``, because the folds'
-    training rows overlap; t with J - 1 degrees of freedom.
+    Nadeau and Bengio (2003): the variance of the mean is ``s^2 (1 / J + n_held / n_train)``, because the
+    folds' training rows overlap; t with J - 1 degrees of freedom.
     """
     n = differences.size
     error = float(differences.std(ddof=1)) * np.sqrt(1.0 / n + held_over_train)
@@ -162,7 +164,7 @@ def tail_of_folds(differences: np.ndarray, held_over_train: float) -> float:
 
 
 def tail_of_units(differences: np.ndarray, units: np.ndarray) -> float:
-    """Return the one-sided p-value that the mean of row differences is above 0, rows of a unit being dependent.
+    """Return the one-sided p-value that the mean of row differences is above 0, units being independent.
 
     Cluster-robust standard error; t with as many degrees of freedom as there are effective units, less one.
     """

@@ -14,6 +14,8 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from typing import Any
 
 from search import metrics
@@ -34,6 +36,18 @@ def n_threads_for(n_rows: int) -> int:
     return len(os.sched_getaffinity(0)) if n_rows >= ROWS_FOR_ALL_CORES else 1
 
 
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["search.training.preload"])
+    return context
+
+
+def start_server() -> None:
+    """Start the fork server, which loads TensorFlow while this process goes on."""
+    _context()
+    ensure_running()
+
+
 class TrainingProcess:
     """Trains requests in a child process.
 
@@ -51,8 +65,7 @@ class TrainingProcess:
 
     def __init__(self, plan: Plan, metric: str, task: Task, n_threads: int | None = None) -> None:
         self._arguments = (plan, metric, task, n_threads or n_threads_for(plan.n_rows))
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["search.training.preload"])
+        self._context = _context()
         self._child: Any = None
         self._n_traced = 0
 
