@@ -50,6 +50,9 @@ def check_architecture(text: str) -> None:
 def template_of(text: str) -> Any:
     """Build the uncompiled `keras.Model` of an architecture that `check_architecture` accepts."""
     config = _parsed(text)
+    from spaces.startup import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     if _PACKAGE in text:

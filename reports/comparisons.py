@@ -86,7 +86,9 @@ def _row_differences(history: History, metric: Metric, first: Array, second: Arr
     A row weighs as much as it does in the honest score: each repeat counts the same, whatever its size.
     """
     total, n_tables = np.zeros(len(history.y)), 0
-    for one, other in zip(first.reshape(-1, *history.y.shape), second.reshape(-1, *history.y.shape), strict=True):
+    for one, other in zip(
+        first.reshape(-1, *history.y.shape), second.reshape(-1, *history.y.shape), strict=True
+    ):
         rows = np.flatnonzero(~np.isnan(one[:, 0]))
         if rows.size:
             both = row_losses(metric, history.y[rows], np.stack([one[rows], other[rows]]))
@@ -154,7 +156,11 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
     tables = [np.asarray(table[k]) for table, k in zip(history.predictions, kept, strict=True)]
     return np.array(
         [
-            [metrics.loss(metric, history.y[rows], table[repeat, rows]) for repeat, rows in cells if rows.size]
+            [
+                metrics.loss(metric, history.y[rows], table[repeat, rows])
+                for repeat, rows in cells
+                if rows.size
+            ]
             for table in tables
         ]
     )
@@ -234,7 +240,9 @@ def overfitting(
     n_blocks = int(blocks.max()) + 1
     if len(candidates) < 2 or n_blocks < 4:
         return None
-    halves = _halves(n_blocks, MOST_HALVES if not metric.is_mean_of_rows else comb(N_BLOCKS, N_BLOCKS // 2), rng)
+    halves = _halves(
+        n_blocks, MOST_HALVES if not metric.is_mean_of_rows else comb(N_BLOCKS, N_BLOCKS // 2), rng
+    )
     weights = np.where(blocks >= 0, halves[:, blocks], False).astype(np.float64)
     inside = _candidate_losses(history, metric, kept, candidates, weights, blocks, halves)
     outside = inside[::-1]  # the halves come in such an order that the last is the first one's complement
@@ -276,7 +284,13 @@ def _halves(n_blocks: int, n_most: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _candidate_losses(
-    history: History, metric: Metric, kept: Array, candidates: Array, weights: Array, blocks: Array, halves: Array
+    history: History,
+    metric: Metric,
+    kept: Array,
+    candidates: Array,
+    weights: Array,
+    blocks: Array,
+    halves: Array,
 ) -> Array:
     """Return the loss of each candidate on each half `(n_halves, n_candidates)`, averaged over repeats."""
     total = np.zeros((len(halves), len(candidates)))

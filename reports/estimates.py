@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reports import parts as partition
-from reports.replay import STAGES, Decision, Frozen, History, Rule, Stage, curves, decide, predictions
-from reports.scoring import losses, pooled
+from reports.bootstrap import SUBJECTS, Bootstrap, Subject, bootstrap, interval, spread_factor
+from reports.comparisons import Difference, paired
+from reports.replay import STAGES, Decision, Frozen, History, Rule, Stage, curves, decide_all, predictions
+from reports.scoring import pooled
 from search import metrics
 from search.metrics import Metric
 
 Array = NDArray[Any]
-Subject = Literal["winner", "ensemble"]
-SUBJECTS: tuple[Subject, ...] = ("winner", "ensemble")
 
-OUT_OF_BAG_VARIANCE = float(np.e - 1.0)
-"""How much more a score of fixed predictions varies over out-of-bag rows than over samples: those are a share
-f = 1/e of the rows without replacement, so the variance is (1 - f) / f = e - 1 times that of a mean of n rows."""
+MOST_SHARE_ROUNDS = (
+    2  # of stage shares, for metrics that are no means of rows: members are slow to choose by them
+)
 
 
 @dataclass(frozen=True)
@@ -47,32 +47,6 @@ class CrossFitted:
 
     def of(self, subject: Subject) -> Array:
         """The predictions of one of the two."""
-        return self.winner if subject == "winner" else self.ensemble
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """The rule replayed on bootstrap draws of the rows, scored on the rows left out.
-
-    Attributes
-    ----------
-    winner, ensemble : (n_draws,)
-        Losses on the out-of-bag rows; NaN where the metric is undefined there.
-    decisions : tuple of Decision
-    losses : (n_draws, n_trials)
-        Of every trial on the drawn rows, at the epoch chosen from all rows.
-    counts : (n_draws, n_rows) int
-        How often each row was drawn.
-    """
-
-    winner: Array
-    ensemble: Array
-    decisions: tuple[Decision, ...]
-    losses: Array
-    counts: NDArray[np.int64]
-
-    def of(self, subject: Subject) -> Array:
-        """The out-of-bag losses of one of the two."""
         return self.winner if subject == "winner" else self.ensemble
 
 
@@ -109,10 +83,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Honest:
-    """Everything that a replay found out about a study."""
+    """Everything that a replay found out about a study.
+
+    Attributes
+    ----------
+    winner, ensemble : Estimate
+    difference : Difference
+        Ensemble less winner, as loss.
+    full : Decision
+        From all rows.
+    bootstrap : Bootstrap or None
+        None when no draws were asked for.
+    """
 
     winner: Estimate
     ensemble: Estimate
+    difference: Difference
     full: Decision
     fitted: CrossFitted
     bootstrap: Bootstrap | None
@@ -127,6 +113,7 @@ def estimate(
     n_parts: int = 10,
     n_draws: int = 500,
     n_share_rounds: int | None = None,
+    n_workers: int = 2,
 ) -> Honest:
     """Replay a study's decisions and score winner and ensemble on rows that had no say.
 
@@ -137,19 +124,28 @@ def estimate(
     n_draws : int
         Bootstrap draws; 0: no interval (NaN).
     n_share_rounds : int, optional
-        Rounds in which the stages' shares are found, all by default; 0: no shares.
+        Rounds in which the stages' shares are found; 0: no shares. By default all, and two for metrics that are no
+        means of rows.
+    n_workers : int
+        Threads that decide; the result does not depend on it.
     """
-    first, second = rng.spawn(2)
+    first, second, third = rng.spawn(3)
     parts = split(history, n_parts=n_parts, n_rounds=n_rounds, rng=first)
-    everything = np.ones(len(history.y))
-    full_curve = curves(history, rule.metric, everything[None])[0]
-    full = decide(history, rule, everything, curve=full_curve)
-    part_curves = curves(history, rule.metric, _row_weights(history, parts))
-    fitted = crossfit(history, rule, parts, part_curves=part_curves)
-    shares = stage_shares(history, rule, full, fitted, part_curves, n_rounds=n_share_rounds)
-    drawn = bootstrap(history, rule, full, n_draws=n_draws, rng=second) if n_draws else None
+    everything = np.ones((1, len(history.y)))
+    all_curves = curves(history, rule.metric, np.vstack([everything, _row_weights(history, parts)]))
+    full = decide_all(history, rule, everything, all_curves[:1])[0]
+    fitted = crossfit(history, rule, parts, part_curves=all_curves[1:], n_workers=n_workers)
+    if n_share_rounds is None:
+        n_share_rounds = n_rounds if rule.metric.is_mean_of_rows else MOST_SHARE_ROUNDS
+    shares = stage_shares(
+        history, rule, full, fitted, all_curves[1:], n_rounds=n_share_rounds, n_workers=n_workers
+    )
+    drawn = None
+    if n_draws:
+        drawn = bootstrap(history, rule, full, n_draws=n_draws, rng=second, n_workers=n_workers)
     found = {s: _estimate(history, rule.metric, s, full, fitted, drawn, shares[s]) for s in SUBJECTS}
-    return Honest(found["winner"], found["ensemble"], full, fitted, drawn)
+    difference = compare(history, rule.metric, fitted, drawn, rng=third)
+    return Honest(found["winner"], found["ensemble"], difference, full, fitted, drawn)
 
 
 def _estimate(
@@ -211,6 +207,7 @@ def crossfit(
     *,
     part_curves: Array | None = None,
     frozen: Frozen | None = None,
+    n_workers: int = 2,
 ) -> CrossFitted:
     """Decide from the rows outside a part (in time: before it) and predict the part, for all parts.
 
@@ -223,19 +220,23 @@ def crossfit(
     frozen : (stage, decision), optional
         One stage is not replayed.
     """
+    turns = list(_turns(history, parts))
+    for _, part, is_deciding in turns:
+        if not is_deciding.any():
+            raise ValueError(
+                f"a replay needs rows to decide on, got none for part {part}: groups span all times"
+            )
+    weights = np.stack([is_deciding for _, _, is_deciding in turns]).astype(np.float64)
     if part_curves is None:
-        part_curves = curves(history, rule.metric, _row_weights(history, parts))
+        part_curves = curves(history, rule.metric, weights)
+    decided = decide_all(history, rule, weights, part_curves, frozen=frozen, n_workers=n_workers)
     shape = (len(parts), *history.is_held.shape, history.y.shape[1])
     winner, ensemble = np.full(shape, np.nan), np.full(shape, np.nan)
-    decisions = []
-    for curve, (number, part, is_deciding) in zip(part_curves, _turns(history, parts), strict=False):
-        if not is_deciding.any():
-            raise ValueError(f"a replay needs rows to decide on, got none before part {part}: groups span all times")
-        decision = decide(history, rule, is_deciding.astype(np.float64), curve=curve, frozen=frozen)
+    for decision, (number, part, _) in zip(decided, turns, strict=True):
         rows = np.flatnonzero(parts[number] == part)
         winner[number][:, rows], ensemble[number][:, rows] = predictions(history, decision, rows)
-        decisions.append((number, part, decision))
-    return CrossFitted(parts, winner, ensemble, tuple(decisions))
+    decisions = tuple((number, part, d) for d, (number, part, _) in zip(decided, turns, strict=True))
+    return CrossFitted(parts, winner, ensemble, decisions)
 
 
 def honest_loss(history: History, metric: Metric, table: Array) -> float:
@@ -267,20 +268,24 @@ def stage_shares(
     fitted: CrossFitted,
     part_curves: Array,
     *,
-    n_rounds: int | None = None,
+    n_rounds: int,
+    n_workers: int = 2,
 ) -> dict[Subject, dict[str, float]]:
     """Loss that each stage's optimism adds, for winner and ensemble.
 
     The replay is made again with one stage taken from the decision on all rows; what the honest loss falls by is
     that stage's share. `epoch` and `prune` count for both, `winner` and `members` for their own.
     """
-    n_rounds = len(fitted.parts) if n_rounds is None else min(n_rounds, len(fitted.parts))
+    n_rounds = min(n_rounds, len(fitted.parts))
     shares: dict[Subject, dict[str, float]] = {subject: {} for subject in SUBJECTS}
     if not n_rounds:
         return shares
     parts = fitted.parts[:n_rounds]
+    first_curves = part_curves[: sum(number < n_rounds for number, _, _ in fitted.decisions)]
     for stage in STAGES:
-        again = crossfit(history, rule, parts, part_curves=part_curves, frozen=(stage, full))
+        again = crossfit(
+            history, rule, parts, part_curves=first_curves, frozen=(stage, full), n_workers=n_workers
+        )
         for subject in _subjects_of(stage):
             paid = honest_loss(history, rule.metric, fitted.of(subject)[:n_rounds])
             shares[subject][stage] = paid - honest_loss(history, rule.metric, again.of(subject))
@@ -291,67 +296,26 @@ def _subjects_of(stage: Stage) -> Sequence[Subject]:
     return {"winner": ("winner",), "members": ("ensemble",)}.get(stage, SUBJECTS)  # type: ignore[return-value]
 
 
-def bootstrap(
-    history: History, rule: Rule, full: Decision, *, n_draws: int, rng: np.random.Generator
-) -> Bootstrap:
-    """Replay the rule on bootstrap draws of units and score it on the rows left out.
+def compare(
+    history: History,
+    metric: Metric,
+    fitted: CrossFitted,
+    drawn: Bootstrap | None,
+    *,
+    rng: np.random.Generator,
+) -> Difference:
+    """Ensemble less winner, as loss, with an interval that knows that other rows would have chosen others.
 
-    Tsamardinos, Greasidou, Borboudakis 2018, with the whole rule in place of the best configuration.
+    Made as that of a score, from the out-of-bag differences. Without a bootstrap the decisions are taken as given
+    (`paired`), and the interval is too narrow.
     """
-    units = partition.bootstrap_units(history.units, history.time, history.is_ever_held)
-    counts = partition.bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n_draws, rng=rng)
-    drawn_curves = curves(history, rule.metric, counts)
-    decisions = [decide(history, rule, w, curve=c) for w, c in zip(counts, drawn_curves, strict=True)]
-    scores = [_out_of_bag(history, rule.metric, d, w) for d, w in zip(decisions, counts, strict=True)]
-    at_full = drawn_curves[:, np.arange(history.n_trials), full.kept]
-    winner, ensemble = np.array(scores).T
-    return Bootstrap(winner, ensemble, tuple(decisions), at_full, counts)
-
-
-def _out_of_bag(history: History, metric: Metric, decision: Decision, counts: Array) -> tuple[float, float]:
-    rows = np.flatnonzero((counts == 0) & history.is_ever_held)
-    if not rows.size:
-        return np.nan, np.nan
-    held, found = history.is_held[:, rows].astype(np.float64), []
-    for table in predictions(history, decision, rows):
-        filled = np.where(np.isnan(table), 0.0, table)
-        by_repeat = [
-            losses(metric, history.y[rows], one[None], w[None])[0, 0]
-            for one, w in zip(filled, held, strict=True)
-            if w.any()
-        ]
-        found.append(float(np.mean(by_repeat)))
-    return found[0], found[1]
-
-
-def interval(
-    out_of_bag: Array, centre: float, sampling_variance: float, *, level: float = 0.95
-) -> tuple[float, float]:
-    """Interval of a loss: the quantiles of the out-of-bag losses, moved to the cross-fitted one and drawn together.
-
-    Out-of-bag losses are somewhat too bad (decided from 63 % of the rows) and spread too wide (scored on 37 %):
-    of their variance, what the rows add counts e - 1 times too much. The rest, which the decisions add, stays.
-
-    Parameters
-    ----------
-    out_of_bag : (n_draws,)
-    centre
-        The cross-fitted loss.
-    sampling_variance
-        Of the loss of fixed predictions under the same bootstrap.
-    """
-    known = out_of_bag[~np.isnan(out_of_bag)]
-    if known.size < 2:
-        return np.nan, np.nan
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(known, [tail, 1.0 - tail]) - known.mean()
-    scale = _scale(float(known.var(ddof=1)), sampling_variance)
-    return float(centre + scale * low), float(centre + scale * high)
-
-
-def _scale(variance: float, sampling_variance: float) -> float:
-    """Return the factor, from 1 / sqrt(e - 1) to 1, by which out-of-bag losses spread too wide."""
-    if not variance > 0:
-        return 1.0
-    share = (variance - (OUT_OF_BAG_VARIANCE - 1.0) * sampling_variance) / variance
-    return float(np.sqrt(np.clip(share, 1.0 / OUT_OF_BAG_VARIANCE, 1.0)))
+    if drawn is None:
+        return paired(history, metric, fitted.ensemble, fitted.winner, rng=rng)
+    centre = honest_loss(history, metric, fitted.ensemble) - honest_loss(history, metric, fitted.winner)
+    by_draw = [pooled(metric, history.y, fitted.of(subject), drawn.counts) for subject in SUBJECTS]
+    own = float(np.nanvar(by_draw[1] - by_draw[0], ddof=1))
+    found = drawn.ensemble - drawn.winner
+    low, high = interval(found, centre, own)
+    variance = float(np.nanvar(found, ddof=1))
+    error = spread_factor(variance, own) * variance**0.5
+    return Difference(centre, low, high, error, None, int(np.isfinite(found).sum()))

@@ -15,9 +15,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.comparisons import Difference, Overfitting, effective_alternatives, fold_losses, overfitting
-from reports.comparisons import paired, tibshirani
-from reports.estimates import SUBJECTS, Bootstrap, Honest
+from reports.bootstrap import SUBJECTS, Bootstrap
+from reports.comparisons import (
+    Difference,
+    Overfitting,
+    effective_alternatives,
+    fold_losses,
+    overfitting,
+    tibshirani,
+)
+from reports.estimates import Honest
 from reports.replay import History
 from search.metrics import Metric
 from search.records import Run, write_aside
@@ -91,7 +98,12 @@ class Accounts:
 
 
 def accounts(
-    history: History, metric: Metric, honest: Honest, events: Events, fold_of_row: Array, rng: np.random.Generator
+    history: History,
+    metric: Metric,
+    honest: Honest,
+    events: Events,
+    fold_of_row: Array,
+    rng: np.random.Generator,
 ) -> Accounts:
     """Draw up the accounts of a study.
 
@@ -104,7 +116,6 @@ def accounts(
     fold_of_row : (n_repeats, n_rows) int
         The fold that holds a row out, -1 for never.
     """
-    first, second = rng.spawn(2)
     left = np.flatnonzero(~honest.full.is_pruned)
     by_fold = fold_losses(history, metric, honest.full.kept, fold_of_row)[left]
     n_rows, sigma = int(history.is_ever_held.sum()), paired_sigma(honest, history)
@@ -114,9 +125,9 @@ def accounts(
         stages=stages(events, honest, n_rows=n_rows, sigma=sigma),
         scores=scores(honest),
         ledger=full_ledger(events, n_rows=n_rows, sigma=sigma),
-        difference=paired(history, metric, honest.fitted.ensemble, honest.fitted.winner, rng=first),
+        difference=honest.difference,
         tibshirani=tibshirani(by_fold, int(np.flatnonzero(left == honest.full.winner)[0])),
-        overfitting=overfitting(history, metric, honest.full.kept, left, rng=second),
+        overfitting=overfitting(history, metric, honest.full.kept, left, rng=rng),
         sigma=sigma,
         n_rows=n_rows,
         shape=(len(honest.fitted.parts), int(honest.fitted.parts.max()) + 1, n_draws),
@@ -184,25 +195,22 @@ def _stage(
     }
 
 
-def effective_by_stage(
-    drawn: Bootstrap | None, is_pruned: Array, names: Sequence[str]
-) -> dict[str, float]:
+def effective_by_stage(drawn: Bootstrap | None, is_pruned: Array, names: Sequence[str]) -> dict[str, float]:
     """Effective alternatives of each stage that can be replayed, added over its looks.
 
-    `epoch` and `prune` decide once per trial. Choices that hardly ever repeat, such as members and weights, count at
-    most as many as there are draws.
+    `epoch` and `prune` decide once per trial. Members are chosen together with their weights and counted once; choices that hardly
+    ever repeat count at most as many as there are draws.
     """
     if drawn is None:
         return {}
     decisions = drawn.decisions
     kept, pruned = (np.stack([getattr(d, name) for d in decisions]).T for name in ("kept", "is_pruned"))
     members = [tuple(np.flatnonzero(d.weights)) for d in decisions]
-    found = {
+    found: dict[str, float] = {
         "epoch": sum(effective_alternatives(one.tolist()) for one in kept),
         "prune": sum(effective_alternatives(one.tolist()) for one in pruned),
         "winner": effective_alternatives(d.winner for d in decisions),
         "members": effective_alternatives(members),
-        "weights": effective_alternatives(tuple(d.weights.round(9)) for d in decisions),
     }
     return {name: float(value) for name, value in found.items() if name in names}
 
@@ -230,7 +238,9 @@ def write(run: Run, found: Accounts, honest: Honest) -> None:
     """Write the accounts into the run: `leakage.*`, `leakage_ledger.*`, `leakage.json` and `honest.npz`."""
     for name, table in (("leakage", found.stages), ("leakage_ledger", found.ledger)):
         run.save_text(f"{name}.csv", str(table.to_csv(index=False)))
-        write_aside(run.path / f"{name}.parquet", lambda file, table=table: table.to_parquet(file, index=False))
+        write_aside(
+            run.path / f"{name}.parquet", lambda file, table=table: table.to_parquet(file, index=False)
+        )
     run.save_json("leakage.json", found.to_json())
     arrays: dict[str, Array] = {"parts": honest.fitted.parts}
     for subject in SUBJECTS:
@@ -259,7 +269,9 @@ def _lines(found: Accounts) -> list[tuple[str, str]]:
 
 
 def _alternatives(total: Any) -> str:
-    effective = f"; as many as {total['effective']:,.0f} that differ" if not math.isnan(total["effective"]) else ""
+    effective = (
+        f"; as many as {total['effective']:,.0f} that differ" if not math.isnan(total["effective"]) else ""
+    )
     return f"{total['alternatives']:,}{effective}"
 
 
@@ -278,7 +290,9 @@ def _score_line(found: Accounts, row: Any) -> tuple[str, str]:
 
 
 def _largest(found: Accounts) -> str:
-    shares = found.stages.iloc[:-1][["stage", "share_winner", "share_ensemble"]].set_index("stage").max(axis=1)
+    shares = (
+        found.stages.iloc[:-1][["stage", "share_winner", "share_ensemble"]].set_index("stage").max(axis=1)
+    )
     shares = shares.dropna()
     if shares.empty or not shares.max() > 0:
         return "none was found"

@@ -7,6 +7,7 @@ the study's own decisions come back (where no checkpoint was thinned out).
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -237,11 +238,27 @@ def decide(
     found = curve[np.arange(history.n_trials), kept]
     order = _best_first(found, is_pruned)
     winner = full.winner if full is not None and stage == "winner" else int(order[0])
-    if full is not None and stage == "members":
+    if full is not None and stage in ("members", "winner"):  # nobody asks for the ensemble of a frozen winner
         weights = full.weights
     else:
         weights = _member_weights(history, rule, row_weights, kept, order[: rule.most_candidates])
     return Decision(kept, found, is_pruned, winner, weights)
+
+
+def decide_all(
+    history: History,
+    rule: Rule,
+    row_weights: Array,
+    all_curves: Array,
+    *,
+    frozen: Frozen | None = None,
+    n_workers: int = 1,
+) -> list[Decision]:
+    """Let the rule decide under every row weighting `(n_weights, n_rows)`, in `n_workers` threads."""
+    with ThreadPoolExecutor(n_workers) as pool:
+        return list(
+            pool.map(lambda w, c: decide(history, rule, w, curve=c, frozen=frozen), row_weights, all_curves)
+        )
 
 
 def _ended(history: History, rule: Rule, curve: Array) -> Array:
@@ -310,7 +327,9 @@ def _member_weights(history: History, rule: Rule, row_weights: Array, kept: Arra
     line_weights = np.asarray(row_weights, np.float64)[rows]
     chosen = rule.choose_members(candidates, architectures, history.y[rows], line_weights)
     if np.shape(chosen) != (len(best),):
-        raise ValueError(f"choose_members must return one weight for each of {len(best)}, got {np.shape(chosen)}")
+        raise ValueError(
+            f"choose_members must return one weight for each of {len(best)}, got {np.shape(chosen)}"
+        )
     weights = np.zeros(history.n_trials)
     weights[best] = chosen
     return weights

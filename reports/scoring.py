@@ -123,7 +123,7 @@ def _column_by_column(curve: Callable[[Array, Array, Array], Array]) -> Pooled:
 
 def _sorted(p: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return rising order of `p (n,)`, and of each sorted place the first and one past the last of its equals."""
-    order = np.argsort(p, kind="stable")
+    order = np.argsort(p)
     is_start = np.diff(p[order], prepend=-np.inf) != 0
     starts = np.flatnonzero(is_start)
     group = np.cumsum(is_start) - 1

@@ -57,7 +57,7 @@ def carry_out(
     """Search and conclude a study whose data and splits stand, in an empty run folder."""
     ledger = Ledger(run)
     references = _begin(run, config, prepared, command)
-    plan = _plan(config, prepared)
+    plan = plan_of(config, prepared)
     with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
         objective = Objective(
             process=process,
@@ -65,7 +65,7 @@ def carry_out(
             folds=prepared.folds,
             signature=prepared.signature,
             metric=prepared.metric,
-            defaults=_recipe(config),
+            defaults=recipe_of(config),
             seed=prepared.seeds.number("training"),
         )
         trials, reason, is_interrupted = _search(run, ledger, config, prepared, objective, progress)
@@ -87,11 +87,13 @@ def free_place(config: StudyConfig) -> Path:
     return place
 
 
-def _recipe(config: StudyConfig) -> Recipe:
+def recipe_of(config: StudyConfig) -> Recipe:
+    """What a configuration of the space does not name."""
     return Recipe(n_epochs=config.epochs, patience=config.patience, epoch_choice=config.epoch_choice)
 
 
-def _plan(config: StudyConfig, prepared: Prepared) -> Plan:
+def plan_of(config: StudyConfig, prepared: Prepared) -> Plan:
+    """Rows and members of a study."""
     members = prepared.folds.members()
     if config.epoch_choice == "inner":
         return inner_plan(prepared.dataset, members, prepared.seeds.rng("inner"))

@@ -20,7 +20,7 @@ from spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner")
+PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest")
 
 
 @dataclass(frozen=True)

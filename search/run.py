@@ -203,6 +203,73 @@ def predict(
     return 0
 
 
+@app.command("open-holdout", short_help="Score the ensemble on the sealed rows, once.")
+def open_holdout(run: RunFolder, debug: Debug = False) -> int:
+    """\b
+    python -m search.run open-holdout runs/price
+
+    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one, or one after
+    the run was changed, is marked as contaminated.
+    """
+    from search import checks
+
+    typer.echo(checks.open_holdout(run).sentence)
+    return 0
+
+
+@app.command(short_help="Score the ensemble on a labelled table; counted as a look.")
+def evaluate(
+    run: RunFolder,
+    table: Annotated[Path, typer.Argument(metavar="TEST", help="Rows with targets: CSV, TSV or Parquet.")],
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run evaluate runs/price test.csv
+
+    Score the ensemble on a labelled table. Looks at the same content are counted.
+    """
+    from search import checks
+
+    typer.echo(checks.evaluate(run, table).sentence)
+    return 0
+
+
+@app.command("fresh-seeds", short_help="Train winner and members again with other seeds.")
+def fresh_seeds(
+    run: RunFolder,
+    seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run fresh-seeds runs/price --seeds 3
+
+    Train winner and members again on the same folds with other seeds: how much of the lead was luck?
+    """
+    from search import checks
+    from search.progress import Progress
+
+    metric = str(Run.open(run).load_json("run.json")["metric"])
+    typer.echo(checks.fresh_seeds(run, seeds, Progress(seeds, metric)).sentence)
+    return 0
+
+
+@app.command(short_help="Repeat the study in small on permuted targets.")
+def selftest(run: RunFolder, debug: Debug = False) -> int:
+    """\b
+    python -m search.run selftest runs/price
+
+    Repeat the study in small on permuted targets of its own table: does the reported score show chance?
+    """
+    from search import checks
+    from search.progress import Progress
+
+    metric = str(Run.open(run).load_json("run.json")["metric"])
+    with Progress(checks.SELFTEST_TRIALS, metric) as progress:
+        result = checks.selftest(run, progress)
+    typer.echo(result.sentence)
+    return 0 if result.is_chance else 1
+
+
 @app.command(short_help="Print versions.")
 def version(debug: Debug = False) -> int:
     """\b

@@ -201,3 +201,35 @@ def _build_classes(
     codes = np.array([place[v] for v in values[0].tolist()], np.int64)
     y = codes[:, None].astype(np.float64) if kind == "binary" else np.eye(len(classes))[codes]
     return Task(kind, names, tuple(classes)), y
+
+
+def coded(targets: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Code further rows of the targets of a known task.
+
+    Returns
+    -------
+    y, rows
+        ``(n_kept, n_outputs)`` float64, and the positions of the rows that have every target.
+
+    Raises
+    ------
+    DataError
+        If a target column is absent or a class is unknown.
+    """
+    absent = [name for name in task.target_names if name not in targets.columns]
+    if absent:
+        raise DataError(f"a labelled table needs the target column {absent[0]!r}, and there is none")
+    values = [_values(targets[name]) for name in task.target_names]
+    rows = np.flatnonzero(np.all([~_is_missing(v) for v in values], axis=0))
+    if not rows.size:
+        raise DataError(f"no row has a value of the target {', '.join(map(repr, task.target_names))}")
+    if not task.classes:
+        return np.column_stack([v[rows].astype(np.float64) for v in values]), rows
+    place = {c: i for i, c in enumerate(task.classes)}
+    labels = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values[0][rows].tolist()]
+    unknown = sorted({str(v) for v in labels if v not in place})
+    if unknown:
+        raise DataError(f"the classes are {', '.join(map(str, task.classes))}, not {unknown[0]!r}")
+    codes = np.array([place[v] for v in labels], np.int64)
+    y = codes[:, None].astype(np.float64) if task.kind == "binary" else np.eye(len(task.classes))[codes]
+    return y, rows

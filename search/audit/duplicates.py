@@ -41,8 +41,8 @@ def find_duplicates(units: np.ndarray, y: np.ndarray) -> tuple[Finding, ...]:
     n_conflicting = int(sizes[(lows < highs).any(axis=1)].sum())
     evidence = (
         f"{n_repeated:,} of {units.size:,} rows ({percent(n_repeated / units.size)}) equal another row in "
-        f"all inputs ({n_repeated - int((sizes > 1).sum()):,} to spare), and {n_conflicting:,} of them equal one "
-        f"with another target."
+        f"all inputs ({n_repeated - int((sizes > 1).sum()):,} to spare), and {n_conflicting:,} of them equal "
+        f"one with another target."
     )
     remedy = (
         "Nothing to do: equal rows never stand on both sides of a fold; remove them if they are mistakes."

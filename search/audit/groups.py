@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +44,8 @@ def find_groups(
     """Report columns by which rows should be grouped.
 
     Text or whole numbers with at least 10 values, most rows sharing theirs with another; of these, the four
-    whose rows are most alike. A quick model is scored on random folds and on folds that hold whole values out:
-    groups are reported when the latter is worse, surely so over groups (corrected for the number of
+    whose rows are most alike. A quick model is scored on random folds and on folds that hold whole values
+    out: groups are reported when the latter is worse, surely so over groups (corrected for the number of
     candidates), and by a tenth of what the model explains. The model sees the column itself only where its
     values stand in runs; elsewhere it is an ordinary feature, and only other columns that tell its values
     apart count.
@@ -163,8 +162,8 @@ def _finding(name: str, n_groups: int, runs: float, compared: Compared, n_rows: 
     """Return the finding of one column."""
     where = ", in runs down the table" if runs <= IN_RUNS else ""
     evidence = (
-        f"{name!r} has {n_groups:,} values{where}, and a quick model leaves {percent(compared.random)} of the "
-        f"target's variance on random folds, but {percent(compared.whole)} when they are held out whole "
+        f"{name!r} has {n_groups:,} values{where}, and a quick model leaves {percent(compared.random)} of "
+        f"the target's variance on random folds, but {percent(compared.whole)} when they are held out whole "
         f"({n_rows:,} rows)."
     )
     remedy = (

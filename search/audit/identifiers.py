@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+
 import numpy as np
 
 from search.audit.columns import is_whole

@@ -115,8 +115,9 @@ def find_time(
     """Report columns after which folds should be ordered in time.
 
     A warning when the rows stand in the order of a date column, or when a quick model does worse on a block
-    of rows after training on the past than on equally many rows of any time: surely so over blocks (corrected
-    for the number of candidates), and by a tenth of what it explains. A date column with neither gives a note.
+    of rows after training on the past than on equally many rows of any time: surely so over blocks
+    (corrected for the number of candidates), and by a tenth of what it explains. A date column with neither
+    gives a note.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def find_time(
     found = []
     tested = sorted(candidates, key=lambda m: (not m.is_date, not m.is_sorted))[:_MOST]
     for moments in tested:
-        growth = _growth(dataset, moments, names, units, rng)
+        growth = _growth(dataset, moments, names, units, quick.n_quick(len(names)) // len(tested), rng)
         is_sure = growth is not None and growth.is_sure(ALPHA / len(tested))
         if moments.is_date or is_sure:
             is_asked = is_sure or moments.is_sorted
@@ -143,11 +144,16 @@ def find_time(
 
 
 def _growth(
-    dataset: Dataset, moments: Moments, names: tuple[str, ...], units: np.ndarray, rng: np.random.Generator
+    dataset: Dataset,
+    moments: Moments,
+    names: tuple[str, ...],
+    units: np.ndarray,
+    n_wanted: int,
+    rng: np.random.Generator,
 ) -> Growth | None:
     """Compare training on the past with training on any time, block by block; ``None`` for too few rows."""
     timed = np.flatnonzero(~np.isnan(moments.values))
-    rows = timed[quick.draw(timed.size, quick.n_quick(len(names)), rng)]
+    rows = timed[quick.draw(timed.size, n_wanted, rng)]
     if rows.size < _N_BLOCKS * _FEWEST_PER_BLOCK or not names:
         return None
     rows = rows[np.argsort(moments.values[rows], kind="stable")]

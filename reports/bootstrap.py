@@ -1,0 +1,120 @@
+"""The rule replayed on bootstrap draws, and the intervals that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.parts import bootstrap_counts, bootstrap_units
+from reports.replay import Decision, History, Rule, curves, decide_all, predictions
+from reports.scoring import losses
+from search.metrics import Metric
+
+Array = NDArray[Any]
+Subject = Literal["winner", "ensemble"]
+SUBJECTS: tuple[Subject, ...] = ("winner", "ensemble")
+
+OUT_OF_BAG_VARIANCE = float(np.e - 1.0)
+"""How much more a score of fixed predictions varies over out-of-bag rows than over samples: those are a share
+f = 1/e of the rows without replacement, so the variance is (1 - f) / f = e - 1 times that of a mean of n rows."""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The rule replayed on bootstrap draws of the rows, scored on the rows left out.
+
+    Attributes
+    ----------
+    winner, ensemble : (n_draws,)
+        Losses on the out-of-bag rows; NaN where the metric is undefined there.
+    decisions : tuple of Decision
+    losses : (n_draws, n_trials)
+        Of every trial on the drawn rows, at the epoch chosen from all rows.
+    counts : (n_draws, n_rows) int
+        How often each row was drawn.
+    """
+
+    winner: Array
+    ensemble: Array
+    decisions: tuple[Decision, ...]
+    losses: Array
+    counts: NDArray[np.int64]
+
+    def of(self, subject: Subject) -> Array:
+        """The out-of-bag losses of one of the two."""
+        return self.winner if subject == "winner" else self.ensemble
+
+
+def bootstrap(
+    history: History,
+    rule: Rule,
+    full: Decision,
+    *,
+    n_draws: int,
+    rng: np.random.Generator,
+    n_workers: int = 2,
+) -> Bootstrap:
+    """Replay the rule on bootstrap draws of units and score it on the rows left out.
+
+    Tsamardinos, Greasidou, Borboudakis 2018, with the whole rule in place of the best configuration.
+    """
+    units = bootstrap_units(history.units, history.time, history.is_ever_held)
+    counts = bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n_draws, rng=rng)
+    drawn_curves = curves(history, rule.metric, counts)
+    decisions = decide_all(history, rule, counts, drawn_curves, n_workers=n_workers)
+    scores = [_out_of_bag(history, rule.metric, d, w) for d, w in zip(decisions, counts, strict=True)]
+    at_full = drawn_curves[:, np.arange(history.n_trials), full.kept]
+    winner, ensemble = np.array(scores).T
+    return Bootstrap(winner, ensemble, tuple(decisions), at_full, counts)
+
+
+def _out_of_bag(history: History, metric: Metric, decision: Decision, counts: Array) -> tuple[float, float]:
+    rows = np.flatnonzero((counts == 0) & history.is_ever_held)
+    if not rows.size:
+        return np.nan, np.nan
+    held, found = history.is_held[:, rows].astype(np.float64), []
+    for table in predictions(history, decision, rows):
+        filled = np.where(np.isnan(table), 0.0, table)
+        by_repeat = [
+            losses(metric, history.y[rows], one[None], w[None])[0, 0]
+            for one, w in zip(filled, held, strict=True)
+            if w.any()
+        ]
+        found.append(float(np.mean(by_repeat)))
+    return found[0], found[1]
+
+
+def interval(
+    out_of_bag: Array, centre: float, sampling_variance: float, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a loss: the quantiles of the out-of-bag losses, moved to the cross-fitted one and drawn together.
+
+    Out-of-bag losses are somewhat too bad (decided from 63 % of the rows) and spread too wide (scored on 37 %):
+    of their variance, what the rows add counts e - 1 times too much. The rest, which the decisions add, stays.
+
+    Parameters
+    ----------
+    out_of_bag : (n_draws,)
+    centre
+        The cross-fitted loss.
+    sampling_variance
+        Of the loss of fixed predictions under the same bootstrap.
+    """
+    known = out_of_bag[~np.isnan(out_of_bag)]
+    if known.size < 2:
+        return np.nan, np.nan
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(known, [tail, 1.0 - tail]) - known.mean()
+    scale = spread_factor(float(known.var(ddof=1)), sampling_variance)
+    return float(centre + scale * low), float(centre + scale * high)
+
+
+def spread_factor(variance: float, sampling_variance: float) -> float:
+    """Return the factor, from 1 / sqrt(e - 1) to 1, by which out-of-bag losses spread too wide."""
+    if not variance > 0:
+        return 1.0
+    share = (variance - (OUT_OF_BAG_VARIANCE - 1.0) * sampling_variance) / variance
+    return float(np.sqrt(np.clip(share, 1.0 / OUT_OF_BAG_VARIANCE, 1.0)))

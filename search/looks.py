@@ -1,0 +1,128 @@
+"""Looks at rows that no decision has used: the sealed holdout and other labelled tables, each look counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search import lines
+from search.ledger import Event, Ledger, of_shown_digits
+from search.metrics import Metric
+from search.records import Run, utc_now
+
+SHOWN_DIGITS = 4
+N_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look of a run at labelled rows.
+
+    Attributes
+    ----------
+    place : str
+        ``"holdout"`` or the name of a file.
+    digest : str
+        SHA-256 of what was looked at.
+    number : int
+        1 for the first look of this run at it.
+    low, high : float
+        95 % interval of the score, by the bootstrap of rows (groups whole).
+    n_trials : int
+        Trials of the run when it looked.
+    is_contaminated : bool
+        Whether an earlier look may have steered what was looked at now.
+    """
+
+    place: str
+    digest: str
+    number: int
+    metric: str
+    score: float
+    low: float
+    high: float
+    n_rows: int
+    n_trials: int
+    is_contaminated: bool
+    time: str
+
+    @property
+    def sentence(self) -> str:
+        """The look in words."""
+        said = (
+            f"{self.place}: {self.metric} {self.score:.4g} (95 % interval {self.low:.4g} to {self.high:.4g}, "
+        )
+        said += f"{self.n_rows} rows), look {self.number}"
+        if self.is_contaminated:
+            return said + "; contaminated: these rows were looked at before, so this is no score on new data"
+        return said
+
+
+def looks(run: Run) -> list[dict[str, Any]]:
+    """All looks of a run so far, oldest first."""
+    return lines.read(run.path / "looks.jsonl")
+
+
+def record(
+    run: Run, place: str, digest: str, metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any]
+) -> Look:
+    """Score rows, count the look and enter it in the ledger.
+
+    A look after the first at the same rows is contaminated: what a person saw then may have steered the run since.
+    """
+    earlier = [look for look in looks(run) if look["digest"] == digest]
+    low, high = bootstrap_interval(metric, y, p, units, np.random.default_rng(0))
+    look = Look(
+        place=place,
+        digest=digest,
+        number=len(earlier) + 1,
+        metric=metric.name,
+        score=float(metric.score(y, p)),
+        low=low,
+        high=high,
+        n_rows=len(y),
+        n_trials=len(run.trials()),
+        is_contaminated=bool(earlier),
+        time=utc_now(),
+    )
+    nats = of_shown_digits(SHOWN_DIGITS) if earlier else 0.0
+    chosen = f"{place}, look {look.number}, {metric.name} {look.score:.4g}"
+    Ledger(run).append(Event("holdout", None, 1, 1, len(y), look.number, nats, None, chosen))
+    lines.append(run.path / "looks.jsonl", asdict(look))
+    return look
+
+
+def bootstrap_interval(
+    metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any], rng: np.random.Generator
+) -> tuple[float, float]:
+    """95 % percentile interval of a score under the bootstrap of units (Efron 1979); NaN draws are left out."""
+    codes = np.unique(units, return_inverse=True)[1]
+    n_units = int(codes.max()) + 1
+    scores = []
+    for _ in range(N_DRAWS):
+        counts = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
+        scores.append(metric.score(y, p, counts[codes].astype(np.float64)))
+    known = np.asarray(scores)[np.isfinite(scores)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def digest_of(parts: Sequence[bytes]) -> str:
+    """SHA-256 of bytes, one part after another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return digest_of([path.read_bytes()])
