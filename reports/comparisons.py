@@ -1,4 +1,4 @@
-"""Paired comparisons that respect overlapping training sets, and cross-checks of how much of an edge was luck.
+"""Paired comparisons, and cross-checks of how much of an edge was luck.
 
 Differences are losses of the first less losses of the second: negative says that the first is better.
 """
@@ -56,8 +56,8 @@ def paired(
 ) -> Difference:
     """Compare two sets of cross-fitted predictions on the same rows.
 
-    Means of rows: the mean difference over rounds and repeats of each row, summed within units, with a t interval
-    over units. Other metrics: the units are drawn 1,000 times, the interval is the bootstrap's.
+    Means of rows: the mean difference over rounds and repeats of each row, summed within units, with a t
+    interval over units. Other metrics: the units are drawn 1,000 times, the interval is the bootstrap's.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _t_interval(mean: float, error: float, n_free: int, n: int) -> Difference:
 
 
 def corrected_t(differences: Array, *, test_to_train: float) -> Difference:
-    """Nadeau and Bengio's corrected t over folds: `var(mean) = s^2 (1/J + n_test/n_train)`, J - 1 degrees of freedom.
+    """Nadeau and Bengio's corrected t over folds: `var(mean) = s^2 (1/J + n_test/n_train)`, J - 1 free.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
 
 
 def tibshirani(by_fold: Array, winner: int) -> float:
-    """Tibshirani and Tibshirani's bias: mean over folds of the winner's loss less the fold's lowest (at least 0).
+    """Tibshirani and Tibshirani's bias: mean over folds of the winner's loss less the fold's lowest.
 
     Parameters
     ----------
@@ -195,7 +195,8 @@ class Overfitting:
     Attributes
     ----------
     probability : float
-        How often the winner of one half is in the worse half of the candidates on the other; 0.5 for pure luck.
+        How often the winner of one half is in the worse half of the candidates on the other; 0.5 for pure
+        luck.
     mean_rank : float
         Of the winner on the other half, from 0 (best) to 1 (worst).
     n_halves, n_candidates : int

@@ -1,4 +1,4 @@
-"""Scores that have paid for every decision: the cross-fitted replay, its interval, each stage's share of the optimism.
+"""Scores that have paid for every decision: the cross-fitted replay, and each stage's share of the optimism.
 
 Optimism is a loss difference, honest minus in-sample: positive says that the printed score is too good.
 """
@@ -124,8 +124,8 @@ def estimate(
     n_draws : int
         Bootstrap draws; 0: no interval (NaN).
     n_share_rounds : int, optional
-        Rounds in which the stages' shares are found; 0: no shares. By default all, and two for metrics that are no
-        means of rows.
+        Rounds in which the stages' shares are found; 0: no shares. By default all, and two for metrics that
+        are no means of rows.
     n_workers : int
         Threads that decide; the result does not depend on it.
     """
@@ -240,7 +240,7 @@ def crossfit(
 
 
 def honest_loss(history: History, metric: Metric, table: Array) -> float:
-    """Loss of predictions `(n_rounds, n_repeats, n_rows, n_outputs)`, pooled over the rows of each, averaged."""
+    """Loss of predictions `(n_rounds, n_repeats, n_rows, n_outputs)`, pooled over rows, averaged."""
     found = []
     for one in table.reshape(-1, *history.y.shape):
         is_in = ~np.isnan(one[:, 0])
@@ -273,8 +273,8 @@ def stage_shares(
 ) -> dict[Subject, dict[str, float]]:
     """Loss that each stage's optimism adds, for winner and ensemble.
 
-    The replay is made again with one stage taken from the decision on all rows; what the honest loss falls by is
-    that stage's share. `epoch` and `prune` count for both, `winner` and `members` for their own.
+    The replay is made again with one stage taken from the decision on all rows; what the honest loss falls
+    by is that stage's share. `epoch` and `prune` count for both, `winner` and `members` for their own.
     """
     n_rounds = min(n_rounds, len(fitted.parts))
     shares: dict[Subject, dict[str, float]] = {subject: {} for subject in SUBJECTS}
@@ -306,8 +306,8 @@ def compare(
 ) -> Difference:
     """Ensemble less winner, as loss, with an interval that knows that other rows would have chosen others.
 
-    Made as that of a score, from the out-of-bag differences. Without a bootstrap the decisions are taken as given
-    (`paired`), and the interval is too narrow.
+    Made as that of a score, from the out-of-bag differences. Without a bootstrap the decisions are taken as
+    given (`paired`), and the interval is too narrow.
     """
     if drawn is None:
         return paired(history, metric, fitted.ensemble, fitted.winner, rng=rng)

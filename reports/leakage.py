@@ -1,7 +1,7 @@
 """The leak accounts: what was looked at, what it can have taught, what it did to the score. As pandas tables.
 
-The bound `sigma sqrt(2 nats / n)` (Russo and Zou 2016, Proposition 1) is 3 to 20 times too loose: it ranks stages and
-sets a budget, and is never subtracted from a score.
+The bound `sigma sqrt(2 nats / n)` (Russo and Zou 2016, Proposition 1) is 3 to 20 times too loose: it ranks
+stages and sets a budget, and is never subtracted from a score.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ Array = NDArray[Any]
 Events = Sequence[Mapping[str, Any]]
 
 STAGE_COLUMNS = (
-    "stage", "looks", "rows", "alternatives", "effective", "nats", "share_winner", "share_ensemble", "bound", "used_nats",
+    "stage", "looks", "rows", "alternatives", "effective", "nats", "share_winner", "share_ensemble",
+    "bound", "used_nats",
 )  # fmt: skip
 SCORE_COLUMNS = ("what", "printed", "honest", "low", "high", "optimism", "out_of_bag")
 NAMES = {"winner": "best single trial", "ensemble": "ensemble"}
@@ -46,9 +48,9 @@ class Accounts:
     Attributes
     ----------
     stages : DataFrame
-        `STAGE_COLUMNS`, one row per stage in the order of first use, `total` last. `effective`: alternatives as the
-        bootstrap saw them chosen; `share_*`: loss that the stage's optimism adds; `bound`: most bias that its nats
-        allow; `used_nats`: fewest nats that its share can have taken.
+        `STAGE_COLUMNS`, one row per stage in the order of first use, `total` last. `effective`:
+        alternatives as the bootstrap saw them chosen; `share_*`: loss that the stage's optimism adds;
+        `bound`: most bias that its nats allow; `used_nats`: fewest nats that its share can have taken.
     scores : DataFrame
         `SCORE_COLUMNS`, one row for the best single trial and one for the ensemble.
     ledger : DataFrame
@@ -137,7 +139,8 @@ def accounts(
 def paired_sigma(honest: Honest, history: History) -> float:
     """Standard deviation by row of the trials' losses less their common mean, for any metric.
 
-    The bootstrap's spread of the paired differences times sqrt(n), root mean square over trials that were not pruned.
+    The bootstrap's spread of the paired differences times sqrt(n), root mean square over trials that were
+    not pruned.
     """
     if honest.bootstrap is None:
         return math.nan
@@ -168,9 +171,9 @@ def stages(events: Events, honest: Honest, *, n_rows: int, sigma: float) -> pd.D
     rows = []
     for name in names:
         own = [event for event in events if event["stage"] == name]
-        shares = {s: getattr(honest, s).shares.get(name, math.nan) for s in SUBJECTS}
+        shares: dict[str, float] = {s: getattr(honest, s).shares.get(name, math.nan) for s in SUBJECTS}
         rows.append(_stage(name, own, effective.get(name, math.nan), shares, n_rows, sigma))
-    all_shares = {s: getattr(honest, s).optimism for s in SUBJECTS}
+    all_shares: dict[str, float] = {s: getattr(honest, s).optimism for s in SUBJECTS}
     rows.append(_stage("total", events, sum(effective.values()) or math.nan, all_shares, n_rows, sigma))
     table = pd.DataFrame(rows, columns=list(STAGE_COLUMNS))
     return table.astype({"stage": "str", "looks": "int64", "rows": "int64", "alternatives": "int64"})
@@ -198,8 +201,8 @@ def _stage(
 def effective_by_stage(drawn: Bootstrap | None, is_pruned: Array, names: Sequence[str]) -> dict[str, float]:
     """Effective alternatives of each stage that can be replayed, added over its looks.
 
-    `epoch` and `prune` decide once per trial. Members are chosen together with their weights and counted once; choices that hardly
-    ever repeat count at most as many as there are draws.
+    `epoch` and `prune` decide once per trial. Members are chosen together with their weights and counted
+    once; choices that hardly ever repeat count at most as many as there are draws.
     """
     if drawn is None:
         return {}
@@ -238,9 +241,7 @@ def write(run: Run, found: Accounts, honest: Honest) -> None:
     """Write the accounts into the run: `leakage.*`, `leakage_ledger.*`, `leakage.json` and `honest.npz`."""
     for name, table in (("leakage", found.stages), ("leakage_ledger", found.ledger)):
         run.save_text(f"{name}.csv", str(table.to_csv(index=False)))
-        write_aside(
-            run.path / f"{name}.parquet", lambda file, table=table: table.to_parquet(file, index=False)
-        )
+        _save_parquet(run.path / f"{name}.parquet", table)
     run.save_json("leakage.json", found.to_json())
     arrays: dict[str, Array] = {"parts": honest.fitted.parts}
     for subject in SUBJECTS:
@@ -248,6 +249,13 @@ def write(run: Run, found: Accounts, honest: Honest) -> None:
         if honest.bootstrap is not None:
             arrays[f"{subject}_out_of_bag"] = honest.bootstrap.of(subject)
     run.save_arrays("honest.npz", arrays)
+
+
+def _save_parquet(path: Path, table: pd.DataFrame) -> None:
+    def put(file: Any) -> None:
+        table.to_parquet(file, index=False)
+
+    write_aside(path, put)
 
 
 def _lines(found: Accounts) -> list[tuple[str, str]]:
@@ -285,7 +293,8 @@ def _loose(found: Accounts, total: Any) -> str:
 def _score_line(found: Accounts, row: Any) -> tuple[str, str]:
     ends = "" if math.isnan(row["low"]) else f" (95%: {_short(row['low'])} to {_short(row['high'])})"
     way = "good" if row["optimism"] >= 0 else "bad"
-    text = f"{_short(row['honest'])}{ends}; printed {_short(row['printed'])}, {_short(abs(row['optimism']))} too {way}"
+    optimism = f"{abs(row['optimism']):.2g} too {way}"
+    text = f"{_short(row['honest'])}{ends}; printed {_short(row['printed'])}, {optimism}"
     return f"{row['what']}, honest {found.metric.name}", text
 
 

@@ -1,7 +1,7 @@
 """The decision rule of a study, replayed on row weights from stored held-out predictions. Nothing is trained.
 
-Per trial one epoch; median pruning in trial order; the winner; members and their weights. With all weights one
-the study's own decisions come back (where no checkpoint was thinned out).
+Per trial one epoch; median pruning in trial order; the winner; members and their weights. With all weights
+one the study's own decisions come back (where no checkpoint was thinned out).
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ STAGES: tuple[Stage, ...] = ("epoch", "prune", "winner", "members")
 
 ChooseMembers = Callable[[Array, Sequence[Hashable], Array, Array], Array]
 """`(candidates (n_c, n_lines, n_outputs), architectures, y (n_lines, n_outputs), row_weights (n_lines,))`
--> `weights (n_c,)`, not negative, sum 1. Candidates come best first; repeats are laid out as further lines."""
+-> `weights (n_c,)`, not negative, sum 1. Candidates come best first; repeats are laid out as further
+lines."""
 
 Curve = tuple[Sequence[int], Sequence[float]]
 Ceilings = Callable[[Sequence[Curve], Sequence[int]], Mapping[int, float]]
-"""`(curves of the completed trials, checkpoints) -> loss not to be exceeded, by epoch`. A curve is given as the
-epochs at which a trial improved and its loss there; it depends on a trial's best loss so far alone."""
+"""`(curves of the completed trials, checkpoints) -> loss not to be exceeded, by epoch`. A curve is given as
+the epochs at which a trial improved and its loss there: only the best loss so far may count."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Rule:
     ceilings, looks
         The pruning rule, and the epochs at which every trial is looked at; None prunes nothing.
     patience, patience_from
-        A trial ends at a look from `patience_from` on at which `patience` times its best epoch has passed; 0: never.
+        A trial ends at a look from `patience_from` on at which `patience` times its best epoch has passed;
+        0: never.
     most_candidates : int
         So many of the best trials may become members.
     """
@@ -189,8 +191,8 @@ def curves(history: History, metric: Metric, row_weights: Array) -> Array:
     Returns
     -------
     (n_weights, n_trials, n_most_kept)
-        Pooled over the weighted rows of a repeat, averaged over repeats; infinite beyond a trial's last epoch and
-        where undefined.
+        Pooled over the weighted rows of a repeat, averaged over repeats; infinite beyond a trial's last
+        epoch and where undefined.
     """
     n_most = max(map(len, history.epochs))
     found = np.full((len(row_weights), history.n_trials, n_most), np.inf)

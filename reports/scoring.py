@@ -1,7 +1,7 @@
-"""Losses of many prediction tables under many row weights at once: what a replay of decisions spends its time on.
+"""Losses of many prediction tables under many row weights at once.
 
-`losses` agrees with `search.metrics.loss` on every table and every weight vector; means of rows become one matrix
-product, rank metrics sort each table once.
+`losses` agrees with `search.metrics.loss` on every table and every weight vector; means of rows become one
+matrix product, rank metrics sort each table once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def losses(metric: Metric, y: Array, tables: Array, row_weights: Array) -> Array
 
 
 def pooled(metric: Metric, y: Array, tables: Array, row_weights: Array) -> Array:
-    """Return the loss of each weighting `(n_weights,)`: pooled over the rows of each table, averaged over tables.
+    """Return the loss of each weighting `(n_weights,)`: pooled over rows, averaged over tables.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _mean_of_rows(metric: Metric, y: Array, tables: Array, weights: Array) -> Ar
 
 
 def _is_count(metric: Metric) -> bool:
-    """Whether row losses are whole numbers: summed before they are divided, equal counts stay exactly equal."""
+    """Whether row losses are whole: summed before they are divided, equal counts stay equal."""
     return not metric.needs_probabilities and metric.is_higher_better
 
 
@@ -122,7 +122,7 @@ def _column_by_column(curve: Callable[[Array, Array, Array], Array]) -> Pooled:
 
 
 def _sorted(p: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return rising order of `p (n,)`, and of each sorted place the first and one past the last of its equals."""
+    """Return the rising order of `p (n,)`, and for each place in it where its equals start and end."""
     order = np.argsort(p)
     is_start = np.diff(p[order], prepend=-np.inf) != 0
     starts = np.flatnonzero(is_start)

@@ -13,8 +13,9 @@ from reports.report import write_report
 from search import assembly, metrics
 from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
+from search.ladder import Ladder, paired_losses
 from search.ledger import Event, Ledger, of_best_of, of_greedy
-from search.objective import Objective, fold_scores, inner_plan, loss_of, make_plan, standard_error
+from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
 from search.preparation import Prepared, family_of, name_of, prepare
 from search.progress import Progress
 from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
@@ -68,15 +69,15 @@ def carry_out(
             defaults=recipe_of(config),
             seed=prepared.seeds.number("training"),
         )
-        trials, reason, is_interrupted = _search(run, ledger, config, prepared, objective, progress)
-    summary = _summary(prepared, plan, references, trials, reason)
-    completed = [trial for trial in trials if trial.status == "completed"]
+        searched = _search(run, ledger, config, prepared, objective, progress)
+    summary = _summary(prepared, plan, references, searched)
+    completed = [trial for trial in searched.trials if trial.status == "completed"]
     if completed:
         progress.say("choosing the ensemble")
         _conclude(run, ledger, config, prepared, objective, completed, summary)
     run.save_json("summary.json", summary)
     run.export()
-    return Outcome(run.path, is_interrupted, len(completed))
+    return Outcome(run.path, searched.is_interrupted, len(completed))
 
 
 def free_place(config: StudyConfig) -> Path:
@@ -149,6 +150,17 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
     return references
 
 
+@dataclass(frozen=True)
+class Searched:
+    """The trials of a study, what ended it, and what was said of it meanwhile."""
+
+    trials: list[Trial]
+    reason: str
+    is_interrupted: bool
+    n_announced: int
+    n_withheld: int
+
+
 def _search(
     run: Run,
     ledger: Ledger,
@@ -156,30 +168,38 @@ def _search(
     prepared: Prepared,
     objective: Objective,
     progress: Progress,
-) -> tuple[list[Trial], str, bool]:
+) -> Searched:
     """Run the trials; an interruption keeps all that are finished."""
     proposer, is_adaptive = _proposer(run, config, prepared)
-
-    def show(trial: Trial, trials: list[Trial]) -> None:
-        scored = [t for t in trials if t.status == "completed"]
-        best = min(scored, key=lambda t: loss_of(t, prepared.metric), default=None)
-        progress.update(
-            n_done=len(trials),
-            n_failed=_count(trials, "failed"),
-            n_pruned=_count(trials, "pruned"),
-            n_duplicate=_count(trials, "duplicate"),
-            best_trial=best.number if best else None,
-            best_score=best.score if best else None,
-        )
-        if trial.status == "failed":
-            progress.say(f"trial {trial.number} failed: {trial.cause}")
-
+    watch = _Watch(run, prepared, progress)
     budget = Budget(config.trials, config.time, config.max_failures)
-    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, show)
+    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, watch)
     try:
-        return running.trials, running.run_all(), False
+        reason, is_interrupted = running.run_all(), False
     except KeyboardInterrupt:
-        return running.trials, f"interrupted after {len(running.trials)} trials", True
+        reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
+    ladder = watch.ladder
+    return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld)
+
+
+class _Watch:
+    """Tells a person of each trial; a new best one only past the Ladder's step."""
+
+    def __init__(self, run: Run, prepared: Prepared, progress: Progress) -> None:
+        self._run, self._prepared, self._progress = run, prepared, progress
+        self.ladder = Ladder()
+
+    def __call__(self, trial: Trial, trials: list[Trial]) -> None:
+        counts = {f"n_{status}": _count(trials, status) for status in ("failed", "pruned", "duplicate")}
+        self._progress.update(n_done=len(trials), **counts)
+        if trial.status == "completed" and self.ladder.offer(self._losses(trial)):
+            self._progress.update(best_trial=trial.number, best_score=trial.score)
+        if trial.status == "failed":
+            self._progress.say(f"trial {trial.number} failed: {trial.cause}")
+
+    def _losses(self, trial: Trial) -> np.ndarray:
+        table = self._run.out_of_fold(trial.number)[trial.chosen_index]
+        return paired_losses(self._prepared.metric, self._prepared.dataset.y, table, trial.fold_scores)
 
 
 def _count(trials: Sequence[Trial], status: str) -> int:
@@ -216,7 +236,7 @@ def _first_configs(config: StudyConfig, prepared: Prepared) -> list[dict[str, An
 
 
 def _summary(
-    prepared: Prepared, plan: Plan, references: Sequence[Baseline], trials: Sequence[Trial], reason: str
+    prepared: Prepared, plan: Plan, references: Sequence[Baseline], searched: Searched
 ) -> dict[str, Any]:
     """What the reports say of a run, but for its ensemble."""
     return {
@@ -224,11 +244,12 @@ def _summary(
         "is_higher_better": prepared.metric.is_higher_better,
         "n_rows": prepared.dataset.n_rows,
         "baselines": [_reference(prepared.metric, plan, baseline) for baseline in references],
-        "stop_reason": reason,
+        "stop_reason": searched.reason,
         "splits_reason": prepared.folds.reason,
-        "n_failed": _count(trials, "failed"),
-        "n_pruned": _count(trials, "pruned"),
-        "n_duplicate": _count(trials, "duplicate"),
+        "n_failed": _count(searched.trials, "failed"),
+        "n_pruned": _count(searched.trials, "pruned"),
+        "n_duplicate": _count(searched.trials, "duplicate"),
+        "ladder": {"n_announced": searched.n_announced, "n_withheld": searched.n_withheld},
     }
 
 

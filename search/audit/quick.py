@@ -123,6 +123,13 @@ def forest(seed: int, share: float, n_trees: int = 20) -> Fit:
     return fit
 
 
+def mean(X: np.ndarray, y: np.ndarray) -> Any:
+    """Fit the model that says the mean of its training rows."""
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor().fit(X, _flat(y))
+
+
 def seed(rng: np.random.Generator) -> int:
     """Return a seed for one model."""
     return int(rng.integers(2**31 - 1))
