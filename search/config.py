@@ -81,6 +81,12 @@ class StudyConfig(BaseModel):
     time_column: Name | None = None
     drop: Names = ()
     """Columns that are neither features nor targets."""
+    keep: Names = ()
+    """Columns that the audit must not take out or stop at."""
+    audit: bool = True
+    """Whether the table is audited before the first trial."""
+    strict: bool = False
+    """Whether warnings of the audit stop the study, as errors do."""
     holdout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Fraction of the rows sealed away before anything is learned."""
     splits: Annotated[int, Field(ge=1)] | None = None

@@ -11,6 +11,7 @@ import numpy as np
 
 from reports.report import write_report
 from search import assembly, metrics
+from search.audit import findings_table
 from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
 from search.ladder import Ladder, paired_losses
@@ -107,6 +108,8 @@ def _announce(progress: Progress, prepared: Prepared) -> None:
     progress.say(f"{dataset.name}: {dataset.n_rows} rows, {dataset.schema.n_columns} columns, {kind}")
     for note in dataset.notes:
         progress.say(f"note: {note}")
+    for finding in prepared.findings:
+        progress.say(f"{finding.severity}: {finding.leak}: {finding.evidence} {finding.remedy}")
     if len(prepared.sealed):
         progress.say(f"holdout: {len(prepared.sealed)} rows are sealed and used by nothing")
     progress.say(f"splits: {prepared.folds.reason}")
@@ -145,6 +148,7 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
     run.save_text("config.toml", to_toml(config))
     folds.save(run.path / "splits.npz")
     run.save_arrays("rows.npz", {"development": prepared.development, "sealed": prepared.sealed})
+    run.save_text("audit.csv", str(findings_table(prepared.findings).to_csv(index=False)))
     references = baselines(dataset, folds)
     run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})
     return references
@@ -191,9 +195,9 @@ class _Watch:
 
     def __call__(self, trial: Trial, trials: list[Trial]) -> None:
         counts = {f"n_{status}": _count(trials, status) for status in ("failed", "pruned", "duplicate")}
-        self._progress.update(n_done=len(trials), **counts)
-        if trial.status == "completed" and self.ladder.offer(self._losses(trial)):
-            self._progress.update(best_trial=trial.number, best_score=trial.score)
+        is_new_best = trial.status == "completed" and self.ladder.offer(self._losses(trial))
+        best = {"best_trial": trial.number, "best_score": trial.score} if is_new_best else {}
+        self._progress.update(n_done=len(trials), **counts, **best)
         if trial.status == "failed":
             self._progress.say(f"trial {trial.number} failed: {trial.cause}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search import metrics
+from search.audit import Finding, audit, columns_to_drop, strict
 from search.config import ConfigError, StudyConfig
 from search.data import Dataset, demo, from_frame, read_table
 from search.splits import Folds, make_folds, seal
@@ -20,7 +21,11 @@ from spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest")
+PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest", "audit")
+
+
+class LeakError(ValueError):
+    """The audit found a leak that makes a study of the table meaningless."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Prepared:
         The development rows; nothing else about the table is known to what follows.
     development, sealed : ndarray of int
         Positions in the source of the development rows and of the sealed ones.
+    findings : tuple of Finding
+        What the audit found in the development rows.
     """
 
     dataset: Dataset
@@ -58,18 +65,77 @@ class Prepared:
     space: Space
     signature: Signature
     seeds: Seeds
+    findings: tuple[Finding, ...] = ()
 
 
 def prepare(config: StudyConfig) -> Prepared:
-    """Read the data, seal the holdout, split, and lay out the space."""
-    whole = read_dataset(config)
-    if not config.holdout:
-        return lay_out(config, whole)
+    """Read the data, seal the holdout, audit what is left, split, and lay out the space.
+
+    Raises
+    ------
+    LeakError
+        If the audit finds an error, or a warning where the configuration is strict.
+    """
     seeds, (frame, target) = Seeds(config.seed), read_frame(config)
-    kept, sealed = seal(whole, config.holdout, seeds.rng("holdout"))
-    rows = whole.row_ids[kept]
-    dataset = _interpreted(frame.iloc[rows], target, config)
-    return replace(lay_out(config, dataset), development=rows[dataset.row_ids], sealed=whole.row_ids[sealed])
+    whole = _interpreted(frame, target, config)
+    rows, sealed = whole.row_ids, np.zeros(0, np.int64)
+    if config.holdout:
+        kept, apart = seal(whole, config.holdout, seeds.rng("holdout"))
+        rows, sealed = whole.row_ids[kept], whole.row_ids[apart]
+    dataset, findings = _audited(config, frame.iloc[rows], target, seeds)
+    development = rows[dataset.row_ids]
+    return replace(lay_out(config, dataset), development=development, sealed=sealed, findings=findings)
+
+
+def _audited(
+    config: StudyConfig, frame: pd.DataFrame, target: str | list[str], seeds: Seeds
+) -> tuple[Dataset, tuple[Finding, ...]]:
+    """The dataset without the columns that the audit takes out, and what it found."""
+    dataset = _interpreted(frame, target, config)
+    if not config.audit:
+        return dataset, ()
+    findings = audit(dataset, frame=frame, keep=config.keep, rng=seeds.rng("audit"))
+    findings = strict(findings) if config.strict else findings
+    errors = [f for f in findings if f.severity == "error"]
+    if errors:
+        raise LeakError(f"{errors[0].leak}: {errors[0].evidence} {errors[0].remedy}")
+    dropped = columns_to_drop(findings)
+    if not dropped:
+        return dataset, findings
+    smaller = config.model_copy(update={"drop": (*config.drop, *dropped)})
+    return _interpreted(frame, target, smaller), findings
+
+
+def findings_of(
+    config: StudyConfig, *, against: Path | None = None, needs_near_duplicates: bool = False
+) -> tuple[Finding, ...]:
+    """Audit a table without a study, also against a further table that the models would be used on."""
+    frame, target = read_frame(config)
+    dataset = _interpreted(frame, target, config)
+    return audit(
+        dataset,
+        frame=frame,
+        holdout=None if against is None else _unlabelled(dataset, read_table(against)),
+        keep=config.keep,
+        needs_near_duplicates=needs_near_duplicates,
+        rng=Seeds(config.seed).rng("audit"),
+    )
+
+
+def _unlabelled(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
+    """Further rows under the schema of a dataset, with targets that nobody reads."""
+    table = dataset.schema.read(frame)
+    n_rows = table.n_rows
+    return replace(
+        dataset,
+        name="further table",
+        table=table,
+        y=np.zeros((n_rows, dataset.n_outputs)),
+        row_ids=np.arange(n_rows),
+        groups=None,
+        time=None,
+        duplicates=np.arange(n_rows),
+    )
 
 
 def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:

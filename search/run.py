@@ -84,6 +84,15 @@ def study(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to leave out; repeatable.")
     ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Column that the audit lets pass; repeatable.")
+    ] = None,
+    audit: Annotated[
+        bool | None, typer.Option("--audit/--no-audit", help="Look for leaks before training. [default: yes]")
+    ] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="Warnings of the audit stop the study.")
+    ] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of rows sealed away. [default: 0]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most. [default: 100]")] = None,
     patience: Annotated[
@@ -201,6 +210,54 @@ def predict(
     else:
         predictions.write(answer, out)
     return 0
+
+
+@app.command("audit", short_help="Look for leaks in a table before any training.")
+def audit_table(
+    data: Annotated[str | None, typer.Argument(help="CSV, TSV or Parquet; also gzipped.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="Column to predict; repeatable.")
+    ] = None,
+    demo: Annotated[str | None, typer.Option(help="breast_cancer, wine, digits, diabetes or iris.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="TEST", help="A further table: also look for drift.")
+    ] = None,
+    groups: Annotated[str | None, typer.Option(metavar="COL", help="Rows of a group stay together.")] = None,
+    time_column: Annotated[str | None, typer.Option(metavar="COL", help="When a row was seen.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to leave out.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to let pass.")] = None,
+    task: Annotated[str | None, typer.Option(help="[default: from the data]")] = None,
+    near: Annotated[bool, typer.Option("--near", help="Also look for nearly equal rows.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: Debug = False,
+) -> int:
+    """\b
+    python -m search.run audit table.csv --target price
+    python -m search.run audit table.csv --target price --against new.csv --strict
+
+    Look for leaks in a table before any training: duplicates, target proxies, identifiers, time, groups, drift.
+
+    Exit codes: 0 no error found, 1 an error found, 2 a mistake in what was asked.
+    """
+    given = {
+        "data": data, "target": target, "demo": demo, "groups": groups, "time_column": time_column, "drop": drop,
+        "keep": keep, "task": task,
+    }  # fmt: skip
+    asked = configuration.load(None, {key: value for key, value in given.items() if value not in (None, [])})
+    from search.audit import findings_table
+    from search.audit import strict as as_errors
+    from search.preparation import findings_of
+
+    findings = findings_of(asked, against=against, needs_near_duplicates=near)
+    findings = as_errors(findings) if strict else findings
+    if as_json:
+        typer.echo(findings_table(findings).to_json(orient="records", force_ascii=False, indent=2))
+    elif not findings:
+        typer.echo("no leak found")
+    for finding in () if as_json else findings:
+        typer.echo(f"{finding.severity}: {finding.leak}: {finding.evidence} {finding.remedy}")
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
 @app.command("open-holdout", short_help="Score the ensemble on the sealed rows, once.")

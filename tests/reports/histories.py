@@ -66,7 +66,7 @@ class World:
 
 
 def history(predictions: np.ndarray, y: np.ndarray, **changes: Any) -> History:
-    """A history of predictions `(n_trials, n_epochs, n_rows)` or with repeats `(.., n_repeats, n_rows, n_outputs)`."""
+    """A history of predictions `(n_trials, n_epochs, n_rows)`, or with repeats and outputs."""
     tables = predictions[:, :, None, :, None] if predictions.ndim == 3 else predictions
     n_trials, n_epochs = tables.shape[:2]
     facts: dict[str, Any] = {
@@ -81,7 +81,9 @@ def history(predictions: np.ndarray, y: np.ndarray, **changes: Any) -> History:
     return History(**(facts | changes))
 
 
-def small(seed: int = 0, *, n_trials: int = 8, n_rows: int = 60, n_repeats: int = 2, **changes: Any) -> History:
+def small(
+    seed: int = 0, *, n_trials: int = 8, n_rows: int = 60, n_repeats: int = 2, **changes: Any
+) -> History:
     """A history with repeats, at the epochs `LOOKS`."""
     world = World(seed, n_trials=n_trials, n_epochs=len(LOOKS), signal=1.5)
     predictions, y = world.draw(n_rows)

@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.replay import STAGES, Decision, History, Rule, curves, decide, decide_all, history_of, predictions
+from reports.replay import (
+    STAGES,
+    Decision,
+    History,
+    Rule,
+    curves,
+    decide,
+    decide_all,
+    history_of,
+    predictions,
+)
 from search import metrics
 from search.pruning import ceilings
 from search.records import Run, RunError, Trial
@@ -83,7 +93,9 @@ def test_rows_of_weight_zero_have_no_say(seed: int) -> None:
     history, rule = small(seed), rule_for("log_loss")
     weights = (rng.random(len(history.y)) < 0.7).astype(float)
     others = np.where(weights[:, None] > 0, history.y, 1.0 - history.y)
-    tables = tuple(np.where(weights[:, None] > 0, t, rng.random(t.shape)).astype(t.dtype) for t in history.predictions)
+    tables = tuple(
+        np.where(weights[:, None] > 0, t, rng.random(t.shape)).astype(t.dtype) for t in history.predictions
+    )
     first = decide(history, rule, weights)
     second = decide(replace(history, y=others, predictions=tables), rule, weights)
     for name in ("kept", "losses", "is_pruned", "winner", "weights"):
@@ -120,7 +132,9 @@ def test_what_was_pruned_is_not_revived_and_without_a_rule_nothing_else_is_prune
     history = small(1)
     best = decide(history, rule_for("log_loss", ceilings=None), np.ones(60)).winner
     is_completed = np.arange(8) != best
-    again = decide(replace(history, is_completed=is_completed), rule_for("log_loss", ceilings=None), np.ones(60))
+    again = decide(
+        replace(history, is_completed=is_completed), rule_for("log_loss", ceilings=None), np.ones(60)
+    )
     assert again.winner != best
     assert again.weights[best] == 0.0
     assert (again.is_pruned == ~is_completed).all()
@@ -137,7 +151,8 @@ def test_a_frozen_stage_stays_as_it_was(stage: Any) -> None:
     for other in {"epoch", "prune"} - {stage}:
         np.testing.assert_array_equal(getattr(held, parts[other]), getattr(free, parts[other]))
     assert all(
-        (getattr(decide(history, rule, np.ones(60), frozen=(s, full)), "weights") == full.weights).all() for s in STAGES
+        (decide(history, rule, np.ones(60), frozen=(s, full)).weights == full.weights).all()
+        for s in STAGES
     )
 
 
@@ -230,7 +245,9 @@ def test_with_equal_weights_a_real_study_comes_back(tmp_path: Path, demo: str) -
     from search.training.recipe import Recipe
 
     command = [sys.executable, "-m", "search.run", "study", "--demo", demo, "--trials", "10"]
-    subprocess.run([*command, "--epochs", "30", "--out", str(tmp_path / "run")], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--epochs", "30", "--out", str(tmp_path / "run")], check=True, capture_output=True
+    )
     run, dataset = Run.open(tmp_path / "run"), from_frame(*demo_table(demo))
     metric = metrics.metric_for("log_loss", dataset.task)
     history = history_of(run, dataset.y, architecture=_architecture)
@@ -244,7 +261,9 @@ def test_with_equal_weights_a_real_study_comes_back(tmp_path: Path, demo: str) -
     summary = json.loads((run.path / "summary.json").read_text())
     assert history.numbers[found.winner] == summary["best_single"]["trial"]
     members = {m["trial"]: m["weight"] for m in summary["ensemble"]["members"]}
-    assert {history.numbers[t]: found.weights[t] for t in np.flatnonzero(found.weights)} == pytest.approx(members)
+    assert {history.numbers[t]: found.weights[t] for t in np.flatnonzero(found.weights)} == pytest.approx(
+        members
+    )
 
 
 def choose_real(metric: metrics.Metric) -> Any:
@@ -282,5 +301,3 @@ def test_a_wrong_number_of_weights_is_refused() -> None:
     rule = rule_for("log_loss", choose_members=lambda c, a, y, w: np.ones(3))
     with pytest.raises(ValueError, match="choose_members must return one weight"):
         decide(small(0), rule, np.ones(60))
-
-

@@ -45,7 +45,9 @@ def test_every_metric_agrees_with_its_definition(kind: str, name: str, seed: int
 def test_a_missing_class_makes_the_area_undefined() -> None:
     metric = metrics.metric_for("auc", TASKS["binary"])
     y = np.array([[0.0], [0.0], [1.0]])
-    found = losses(metric, y, np.array([[[0.1], [0.2], [0.3]]]), np.array([[1.0, 1, 0], [1, 1, 1], [0, 0, 0]]))
+    found = losses(
+        metric, y, np.array([[[0.1], [0.2], [0.3]]]), np.array([[1.0, 1, 0], [1, 1, 1], [0, 0, 0]])
+    )
     np.testing.assert_array_equal(found, [[np.nan, -1.0, np.nan]])
 
 

@@ -243,10 +243,11 @@ class OwnStep(keras.Model):
 
         x, y = data
         with tf.GradientTape() as tape:
-            loss = 2.0 * tf.reduce_mean(keras.losses.binary_crossentropy(y, self(x, training=True)))
+            loss = 2.0 * self.compute_loss(x, y, self(x, training=True))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        return {"loss": loss}
+        self._loss_tracker.update_state(loss)
+        return {"loss": self._loss_tracker.result()}
 
 
 def _with_own_step() -> keras.Model:
@@ -265,14 +266,15 @@ def _with_convolution() -> keras.Model:
 def test_models_that_do_not_stack_are_trained_all_the_same(build: Any, way: str) -> None:
     plan = _learnable()
     engine = Engine(plan, plans.loss_for(plans.dataset()))
-    recipe = Recipe(learning_rate=0.05, batch_size=16, n_epochs=12, checkpoints=(2, 7, 12))
-    trained, again = (engine.train(Job("one", build, "binary", recipe, seed=3)) for _ in range(2))
-    assert trained.way == way and trained.is_traced and not again.is_traced
+    recipe = Recipe(learning_rate=0.1, batch_size=16, n_epochs=6, checkpoints=(2, 4, 6))
+    trained = engine.train(Job("one", build, "binary", recipe, seed=3))
+    assert trained.way == way and trained.is_traced
     assert min(trained.curve) < 0.45 < np.log(2)
     assert trained.train_curve[-1] < trained.train_curve[0]
-    assert trained.out_of_fold.tobytes() == again.out_of_fold.tobytes()
-    recomputed = _recomputed(trained, plan, trained.architecture or build().to_json()) if way == "looped" else None
-    if recomputed is not None:
+    if way == "looped":
+        again = engine.train(Job("one", build, "binary", recipe, seed=3))
+        assert not again.is_traced and trained.out_of_fold.tobytes() == again.out_of_fold.tobytes()
+        recomputed = _recomputed(trained, plan, trained.architecture)
         assert np.abs(recomputed - trained.out_of_fold[trained.chosen_index]).max() < 1e-5
     else:
         kernel, bias = trained.weights

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +19,6 @@ from search.training.recipe import Recipe
 from search.training.trained import Request
 from tests.search.training import plans
 
-ROOT = Path(__file__).parents[3]
 RECIPE = Recipe(n_epochs=2)
 
 
@@ -56,7 +52,7 @@ def test_the_child_gives_what_the_engine_gives(running: TrainingProcess) -> None
     [
         ({"activation": "no such thing"}, "ValueError: .*no such thing"),
         ({"depth": "deep"}, "TypeError: "),
-        ({"learning_rate": 1e38, "optimizer": "sgd"}, "diverged: the loss is not finite at epoch"),
+        ({"learning_rate": 1e38, "batch_size": 8}, "diverged: the loss is not finite at epoch"),
     ],
 )
 def test_a_failure_is_one_line_and_the_child_lives_on(
@@ -99,11 +95,11 @@ def test_the_child_is_renewed_after_some_programs(
     running._stop()
     monkeypatch.setattr(process_module, "N_PROGRAMS_PER_PROCESS", 2)
     pids, traced = [], []
-    for width in (16, 16, 24, 16, 16):
+    for width in (16, 16, 24, 16):
         traced.append(running.train(_request(width=width)).is_traced)
         pids.append(running._child.pid)
-    assert traced == [True, False, True, True, False]
-    assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4]
+    assert traced == [True, False, True, True]
+    assert pids[0] == pids[1] == pids[2] != pids[3]
 
 
 def test_leaving_ends_the_child(running: TrainingProcess) -> None:
@@ -117,22 +113,3 @@ def test_leaving_ends_the_child(running: TrainingProcess) -> None:
 def test_threads_are_for_large_tables() -> None:
     assert n_threads_for(100) == 1
     assert n_threads_for(50_000) == len(os.sched_getaffinity(0))
-
-
-def test_the_parent_never_imports_tensorflow() -> None:
-    code = """
-import sys
-from search.training.process import TrainingProcess
-from tests.search.training import plans
-from search.training.recipe import Recipe
-if __name__ == "__main__":
-    data = plans.dataset()
-    with TrainingProcess(plans.plan(), "log_loss", data.task) as process:
-        trained = process.train(plans.request(data, Recipe(n_epochs=1)))
-    print(trained.way, [name for name in ("tensorflow", "keras") if name in sys.modules])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.strip() == "stacked []", done.stderr
-    assert done.stderr == ""

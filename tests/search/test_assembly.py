@@ -1,0 +1,216 @@
+"""From finished trials to the ensemble: the table, an honest score of the choice, and the artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search import assembly, metrics
+from search.assembly import CandidateTable, candidate_table, choose
+from search.data import Dataset
+from search.objective import Objective, make_plan
+from search.records import Run, Trial
+from search.splits import Folds, make_folds
+from search.study import packed
+from search.training.engine import Engine
+from search.training.recipe import Recipe
+from search.training.trained import Request, Trained
+from spaces.signature import Signature
+from tests.search.training import plans
+
+LOG_LOSS = metrics.METRICS["log_loss"]
+
+
+def _trial(number: int, score: float, *, index: int = 0, width: int = 16, **changes: Any) -> Trial:
+    config = {**plans.CONFIG, "width": width}
+    values = {"curve": (score,), "chosen_epoch": 3, "kept_epochs": (3,), "chosen_index": index, "score": score}
+    return Trial(number, "mlp", config, "completed", **{**values, **changes})
+
+
+def _folds(data: Dataset, n_repeats: int, n_splits: int = 3) -> Folds:
+    return make_folds(data, n_splits=n_splits, n_repeats=n_repeats, rng=np.random.default_rng(0))
+
+
+def test_repeats_are_laid_out_as_further_rows(tmp_path: Path) -> None:
+    data, run = plans.dataset(), Run.create(tmp_path / "run")
+    folds = _folds(data, 2)
+    marks = np.arange(2)[:, None, None] * 1000 + np.arange(60)[None, :, None] + 0.25
+    for number in (0, 1):  # two looks are stored; the second is the chosen one
+        run.save_out_of_fold(number, np.stack([marks * 0 - 1, marks + number * 10_000]))
+    trials = [_trial(0, 0.7, index=1), _trial(1, 0.4, index=1)]
+    table = candidate_table(run, data, folds, trials, LOG_LOSS)
+    assert [t.number for t in table.trials] == [1, 0], "best first"
+    assert table.predictions.shape == (2, 120, 1) and table.predictions.dtype == np.float64
+    assert np.array_equal(table.predictions[1, :, 0], table.repeats * 1000 + table.rows + 0.25)
+    assert np.array_equal(table.predictions[0], table.predictions[1] + 10_000)
+    assert np.array_equal(table.y, data.y[table.rows])
+    for row in range(60):
+        assert len(set(table.units[table.rows == row])) == 1
+    assert len(set(table.units)) == 60 and table.time is None
+
+
+def test_rows_that_are_never_held_out_are_left_out(tmp_path: Path) -> None:
+    data, run = plans.dataset(is_timed=True), Run.create(tmp_path / "run")
+    folds = make_folds(data, n_splits=3, n_repeats=None, rng=np.random.default_rng(0))
+    held = np.concatenate([member.held for member in folds.members()])
+    stored = np.full((1, 1, 60, 1), np.nan)
+    stored[:, :, held] = 0.5
+    run.save_out_of_fold(0, stored)
+    table = candidate_table(run, data, folds, [_trial(0, 0.7)], LOG_LOSS)
+    assert np.array_equal(table.rows, np.sort(held)) and len(table.rows) < 60
+    assert table.time is not None and data.time is not None
+    assert np.array_equal(table.time, data.time[table.rows])
+
+
+def test_only_the_best_are_candidates_in_the_direction_of_the_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "MOST_CANDIDATES", 2)
+    data, run = plans.dataset(), Run.create(tmp_path / "run")
+    for number in range(4):
+        run.save_out_of_fold(number, np.full((1, 1, 60, 1), 0.5))
+    trials = [_trial(n, score) for n, score in enumerate((0.7, 0.9, 0.8, 0.9))]
+    for name, expected in (("auc", [1, 3]), ("log_loss", [0, 2])):
+        table = candidate_table(run, data, _folds(data, 1), trials, metrics.METRICS[name])
+        assert [t.number for t in table.trials] == expected
+
+
+def _table(y: np.ndarray, predictions: np.ndarray, n_repeats: int = 1, **changes: Any) -> CandidateTable:
+    n_rows = len(y)
+    trials = tuple(_trial(n, 0.5, width=16 + n) for n in range(len(predictions)))
+    rows, repeats = np.tile(np.arange(n_rows), n_repeats), np.repeat(np.arange(n_repeats), n_rows)
+    table = CandidateTable(trials, predictions, y[rows], repeats, rows, rows, None)
+    return replace(table, **changes)
+
+
+def _noise(seed: int, n_rows: int = 100, n_candidates: int = 25) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n_rows) % 2)[:, None].astype(float)
+    return y, rng.uniform(0.2, 0.8, size=(n_candidates, n_rows, 1))
+
+
+def _expected_loss(weights: np.ndarray, predictions: np.ndarray) -> float:
+    """What the weighted average loses on coins that did not choose it."""
+    p = np.tensordot(weights, predictions, axes=1)
+    return float(-0.5 * (np.log(p) + np.log1p(-p)).mean())
+
+
+def test_the_cross_fitted_score_of_noise_is_not_optimistic_but_the_in_sample_one_is() -> None:
+    in_sample, cross_fitted, single = [], [], []
+    for seed in range(6):
+        y, predictions = _noise(seed)
+        choice = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(seed))
+        truth = _expected_loss(choice.weights, predictions)
+        in_sample.append(choice.in_sample_score - truth)
+        cross_fitted.append(choice.score - truth)
+        single.append(choice.best_single_score - np.mean([_expected_loss(e, predictions) for e in np.eye(25)]))
+        assert np.isclose(choice.weights.sum(), 1.0) and (choice.weights >= 0).all()
+    assert max(in_sample) < -0.01
+    for gaps in (cross_fitted, single):
+        assert np.mean(gaps) > -2 * np.std(gaps, ddof=1) / 6**0.5 - 1e-3
+    assert np.mean(cross_fitted) > np.mean(in_sample) + 0.02
+
+
+def test_repeats_of_a_row_stay_together_when_the_choice_is_cross_fitted() -> None:
+    """The same noise in three repeats would be an easy prey if a row could choose for its own repeats."""
+    y, predictions = _noise(1)
+    once = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(0))
+    thrice = choose(_table(y, np.tile(predictions, (1, 3, 1)), 3), LOG_LOSS, np.random.default_rng(0))
+    assert np.allclose(thrice.weights, once.weights)
+    assert thrice.in_sample_score == pytest.approx(once.in_sample_score)
+    assert thrice.score > thrice.in_sample_score + 0.02
+    leaking = _table(y, np.tile(predictions, (1, 3, 1)), 3, units=np.arange(300))
+    assert choose(leaking, LOG_LOSS, np.random.default_rng(0)).score < thrice.score - 0.01
+
+
+@pytest.mark.parametrize("name", ["log_loss", "auc", "accuracy"])
+def test_a_good_candidate_is_found_whatever_the_metric(name: str) -> None:
+    y, predictions = _noise(0)
+    predictions[7] = np.where(y == 1, 0.7, 0.3) + np.random.default_rng(0).normal(0, 0.1, y.shape)
+    metric = metrics.METRICS[name]
+    choice = choose(_table(y, predictions), metric, np.random.default_rng(0))
+    assert int(np.argmax(choice.weights)) == 7
+    assert metrics.loss(metric, y, predictions[7]) == pytest.approx(
+        (-1 if metric.is_higher_better else 1) * choice.best_single_score
+    )
+
+
+def test_near_identical_candidates_count_as_one() -> None:
+    y, predictions = _noise(0, n_candidates=4)
+    predictions[1:] = predictions[:1] + np.random.default_rng(0).normal(0, 1e-4, predictions[1:].shape)
+    table = _table(y, predictions)
+    alike = replace(table, trials=tuple(_trial(n, 0.5) for n in range(4)))
+    assert choose(table, LOG_LOSS, np.random.default_rng(0)).n_distinct == 4  # of different structure
+    choice = choose(alike, LOG_LOSS, np.random.default_rng(0))
+    assert choice.n_distinct == 1 and choice.weights.max() == 1.0
+
+
+def test_one_candidate_is_the_ensemble() -> None:
+    y, predictions = _noise(0, n_candidates=1)
+    choice = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(0))
+    assert choice.weights.tolist() == [1.0]
+    assert choice.score == pytest.approx(choice.in_sample_score) == pytest.approx(choice.best_single_score)
+
+
+def test_time_is_scored_on_later_rows_only() -> None:
+    y, predictions = _noise(3)
+    table = _table(y, predictions, time=np.arange(100))
+    choice = choose(table, LOG_LOSS, np.random.default_rng(0))
+    assert np.isfinite(choice.score) and choice.score > choice.in_sample_score
+
+
+class _Here:
+    """A training process that trains in this one."""
+
+    def __init__(self, plan: Any, metric: str, task: Any) -> None:
+        self.plan, self.asked = plan, []
+        self._engine = Engine(plan, lambda y, p: float(np.mean((y - p) ** 2)))
+        _Here.last = self
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def train(self, request: Request) -> Trained:
+        self.asked.append(request)
+        return self._engine.train_request(request)
+
+
+def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly, "TrainingProcess", _Here)
+    data, run = plans.dataset("regression"), Run.create(tmp_path / "run")
+    folds = _folds(data, 1)
+    plan = make_plan(data, folds.members())
+    objective = Objective(
+        _Here(plan, "rmse", data.task),  # type: ignore[arg-type]
+        plan, folds, Signature(data.schema, data.task, 60), metrics.METRICS["rmse"],
+        Recipe(n_epochs=8, patience=0.0), seed=3,
+    )  # fmt: skip
+    trial, trained = objective.evaluate(0, "mlp", plans.CONFIG, {})
+    assert trained is not None
+    trial = replace(trial, chosen_epoch=4)
+    run.save_weights(0, packed(trained, objective))
+    members: Sequence[tuple[Trial, float]] = [(trial, 1.0)]
+
+    (bag,) = assembly.bagged(run, members)
+    assert (bag.trial, bag.weight, bag.n_members, bag.family) == (0, 1.0, 3, "mlp")
+    assert bag.architecture == trained.architecture
+    assert all(np.array_equal(a, b) for a, b in zip(bag.weights, trained.weights, strict=True))
+    assert np.array_equal(bag.target_center, plan.target_center)
+
+    (refit,) = assembly.refitted(data, objective, members, 2)
+    asked, = _Here.last.asked
+    assert asked.recipe.looks == (4,) and asked.recipe.n_epochs == 8 and asked.ceilings == {}
+    assert refit.n_members == 2
+    assert all(len(rows) == 60 for rows in _Here.last.plan.train)
+    assert np.allclose(refit.target_center, data.y.mean()) and refit.target_center.shape == (2, 1)
+    assert not np.array_equal(refit.weights[-2][0], refit.weights[-2][1])
+    assembly.save_ensemble(run, data, [bag], {"metric": "rmse"})
+    assert (run.path / "ensemble" / "ensemble.json").is_file()
