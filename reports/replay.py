@@ -157,28 +157,51 @@ def history_of(
     architecture: Callable[[Trial], Hashable],
     units: Array | None = None,
     time: Array | None = None,
+    has_epochs: bool = True,
 ) -> History:
     """Read the history of a run; predictions stay on the disk until they are used.
+
+    Parameters
+    ----------
+    has_epochs
+        Whether one epoch per trial was chosen on the held-out rows. If not, a trial's own predictions are
+        all that is read: right where epochs were fixed or chosen on inner rows, and too good where each
+        fold chose its own.
 
     Raises
     ------
     RunError
-        If no trial was completed.
+        If no trial was completed, or epochs are asked for and each fold chose its own.
     """
     trials = sorted((t for t in run.trials() if t.status in ("completed", "pruned")), key=lambda t: t.number)
     if not any(trial.status == "completed" for trial in trials):
         raise RunError(f"a replay needs a completed trial, and the run {str(run.path)!r} has none")
-    stored = [np.load(run.path / f"oof/{t.number:05d}.npy", mmap_mode="r") for t in trials]
+    kept = [_kept(run, trial, has_epochs) for trial in trials]
     return History(
         y=np.asarray(y, np.float64),
         numbers=tuple(trial.number for trial in trials),
         is_completed=np.array([trial.status == "completed" for trial in trials]),
         architectures=tuple(architecture(trial) for trial in trials),
-        epochs=tuple(trial.kept_epochs for trial in trials),
-        predictions=tuple(stored),
+        epochs=tuple(epochs for epochs, _ in kept),
+        predictions=tuple(tables for _, tables in kept),
         units=np.arange(len(y)) if units is None else np.asarray(units),
         time=time,
     )
+
+
+def _kept(run: Run, trial: Trial, has_epochs: bool) -> tuple[tuple[int, ...], Array]:
+    """Return a trial's epochs and its predictions there."""
+    stored: Array = np.load(run.path / f"oof/{trial.number:05d}.npy", mmap_mode="r")
+    epoch = trial.chosen_epoch or 1
+    if not has_epochs:
+        index = trial.kept_epochs.index(epoch) if trial.chosen_index is None else trial.chosen_index
+        return (epoch,), stored[index : index + 1]
+    if len(stored) != len(trial.kept_epochs):
+        raise RunError(
+            f"epochs are replayed where a trial has one for all folds; in the run {str(run.path)!r} trial "
+            f"{trial.number} has one for each"
+        )
+    return trial.kept_epochs, stored
 
 
 def curves(history: History, metric: Metric, row_weights: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from ensemble import collapse, crossfit, select
 from ensemble.model import Candidate, Ensemble
+from ensemble.selection import Selection
+from reports.estimates import Honest, estimate
+from reports.replay import History, Rule, history_of
 from search import metrics
 from search.data import Dataset
 from search.objective import Objective, full_plan, loss_of
+from search.pruning import ceilings
 from search.records import Run, Trial
 from search.splits import Folds
 from search.training.process import TrainingProcess
-from search.training.recipe import Recipe
+from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe
 from spaces.families import FAMILIES
 
 Array = NDArray[Any]
@@ -106,16 +110,11 @@ def candidate_table(
 
 
 def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generator) -> Choice:
-    """Choose members and weights on all rows; score the same choice made on other rows than it is scored on."""
-    loss: Any = NAMED_LOSSES.get(metric.name) or (lambda y, p, w: metrics.loss(metric, y, p, w))
-    architectures = [_architecture(trial) for trial in table.trials]
+    """Choose members and weights on all rows; score the same choice when made on other rows."""
+    architectures = [architecture_of(trial) for trial in table.trials]
 
-    def pick(candidates: Array, y: Array, row_weights: Array | None) -> tuple[Array, Array, Any]:
-        keep = collapse(candidates, architectures, y=y, row_weights=row_weights, loss=loss).keep
-        selection = select(candidates[keep], y, loss=loss, row_weights=row_weights, n_rounds=N_ROUNDS)
-        weights = np.zeros(len(candidates))
-        weights[keep] = selection.weights
-        return weights, keep, selection
+    def pick(candidates: Array, y: Array, row_weights: Array | None) -> tuple[Array, Array, Selection]:
+        return _picked(metric, candidates, architectures, y, row_weights)
 
     def best_single(candidates: Array, y: Array, row_weights: Array | None) -> Array:
         losses = [metrics.loss(metric, y, one, row_weights) for one in candidates]
@@ -141,8 +140,69 @@ def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generat
     )
 
 
-def _architecture(trial: Trial) -> str:
+def architecture_of(trial: Trial) -> str:
+    """What two trials share when they differ in numbers alone."""
     return json.dumps([trial.family, FAMILIES[trial.family].structure(trial.config)], default=str)
+
+
+def choose_members(metric: metrics.Metric) -> Callable[[Array, Sequence[Any], Array, Array], Array]:
+    """The rule by which members and weights are chosen, for a replay on any weighted rows."""
+
+    def chosen(candidates: Array, architectures: Sequence[Any], y: Array, row_weights: Array) -> Array:
+        return _picked(metric, candidates, architectures, y, row_weights)[0]
+
+    return chosen
+
+
+def _picked(
+    metric: metrics.Metric,
+    candidates: Array,
+    architectures: Sequence[Any],
+    y: Array,
+    row_weights: Array | None,
+) -> tuple[Array, Array, Selection]:
+    """Weights of all candidates, which of them are distinct, and how the distinct ones were selected."""
+    loss: Any = NAMED_LOSSES.get(metric.name) or (lambda y, p, w: metrics.loss(metric, y, p, w))
+    keep = collapse(candidates, architectures, y=y, row_weights=row_weights, loss=loss).keep
+    selection = select(candidates[keep], y, loss=loss, row_weights=row_weights, n_rounds=N_ROUNDS)
+    weights = np.zeros(len(candidates))
+    weights[keep] = selection.weights
+    return weights, keep, selection
+
+
+def replay(
+    run: Run,
+    dataset: Dataset,
+    folds: Folds,
+    metric: metrics.Metric,
+    recipe: Recipe,
+    *,
+    rng: np.random.Generator,
+    n_draws: int,
+) -> tuple[History, Honest]:
+    """Replay every decision of a finished study on part of the rows and score it on the others.
+
+    Where each fold has its own epoch from an inner slice, pruning and patience did not look at held-out rows.
+    """
+    looks_at_held = recipe.epoch_choice in ("common", "fixed")
+    history = history_of(
+        run,
+        dataset.y,
+        architecture=architecture_of,
+        units=folds.units,
+        time=dataset.time,
+        has_epochs=recipe.epoch_choice == "common",
+    )
+    rule = Rule(
+        metric=metric,
+        choose_members=choose_members(metric),
+        ceilings=ceilings if looks_at_held else None,
+        looks=recipe.looks,
+        patience=recipe.patience if looks_at_held else 0.0,
+        patience_from=PATIENCE_FROM_EPOCH,
+        most_candidates=MOST_CANDIDATES,
+    )
+    return history, estimate(history, rule, rng=rng, n_draws=n_draws)
 
 
 def bagged(run: Run, members: Sequence[tuple[Trial, float]]) -> list[Candidate]:

@@ -112,6 +112,8 @@ class StudyConfig(BaseModel):
     families: Annotated[Names, Field(min_length=1)] = ("mlp",)
     final: Literal["bag", "refit"] = "bag"
     """The predictor: the average of the fold models, or members trained again on all rows."""
+    draws: Annotated[int, Field(ge=0)] = 500
+    """Bootstrap draws for the interval of the reported scores; 0: no interval."""
     seed: Annotated[int, Field(ge=0)] = 0
     out: Name | None = None
     """The run folder; by default runs/NAME with a number behind where that exists."""

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from reports.estimates import Honest
+from reports.leakage import accounts
+from reports.leakage import write as write_accounts
 from reports.report import write_report
 from search import assembly, metrics
 from search.audit import findings_table
@@ -283,24 +286,45 @@ def _conclude(
     choice = assembly.choose(table, metric, prepared.seeds.rng("crossfit"))
     members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
-    n_models = max(1, prepared.folds.n_repeats)
-    if config.final == "bag":
-        candidates = assembly.bagged(run, members)
-    else:
-        candidates = assembly.refitted(dataset, objective, members, n_models)
+    honest = _reckon(run, config, prepared)
     winner = table.trials[0]
     summary["best_single"] = {
-        "trial": winner.number, "score": winner.score, "crossfit_score": choice.best_single_score,
+        "trial": winner.number, "score": winner.score, "crossfit_score": honest.winner.honest,
+        "low": honest.winner.low, "high": honest.winner.high,
     }  # fmt: skip
     summary["ensemble"] = {
-        "score": choice.score,
-        "in_sample_score": choice.in_sample_score,
+        "score": honest.ensemble.honest,
+        "low": honest.ensemble.low,
+        "high": honest.ensemble.high,
+        "in_sample_score": honest.ensemble.printed,
         "members": [{"trial": trial.number, "weight": weight} for trial, weight in members],
         "method": "greedy",
         "final": config.final,
         "n_distinct": choice.n_distinct,
+        "difference": honest.difference.to_json(),
     }
+    if config.final == "bag":
+        candidates = assembly.bagged(run, members)
+    else:
+        candidates = assembly.refitted(dataset, objective, members, max(1, prepared.folds.n_repeats))
     assembly.save_ensemble(run, dataset, candidates, {"metric": metric.name, **summary["ensemble"]})
+
+
+def _reckon(run: Run, config: StudyConfig, prepared: Prepared) -> Honest:
+    """Replay the study, draw up the leak accounts and write them into the run."""
+    folds, first, second = prepared.folds, *prepared.seeds.rng("crossfit").spawn(2)
+    history, honest = assembly.replay(
+        run,
+        prepared.dataset,
+        folds,
+        prepared.metric,
+        recipe_of(config),
+        rng=first,
+        n_draws=config.draws,
+    )
+    found = accounts(history, prepared.metric, honest, run.events(), folds.fold_of_row, second)
+    write_accounts(run, found, honest)
+    return honest
 
 
 def _enter_choice(
@@ -315,20 +339,23 @@ def _enter_choice(
     shared = {"trial": None, "repeats": folds.n_repeats, "folds": folds.n_splits, "rows": n_rows}
     ledger.append(
         Event(
-            stage="winner", alternatives=n, nats=of_best_of(n), apparent_gain=scores[0] - float(np.mean(scores)),
+            stage="winner", alternatives=n, nats=of_best_of(n),
+            apparent_gain=scores[0] - float(np.mean(scores)),
             chosen=f"trial {table.trials[0].number}", **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip
     ledger.append(
         Event(
-            stage="members", alternatives=choice.n_alternatives, nats=of_greedy(choice.n_distinct, choice.n_rounds),
+            stage="members", alternatives=choice.n_alternatives,
+            nats=of_greedy(choice.n_distinct, choice.n_rounds),
             apparent_gain=choice.in_sample_score - scores[0],
             chosen=", ".join(f"trial {trial.number}" for trial, _ in members), **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip
     ledger.append(
         Event(
-            stage="weights", alternatives=choice.n_rounds, nats=of_best_of(choice.n_rounds), apparent_gain=None,
+            stage="weights", alternatives=choice.n_rounds, nats=of_best_of(choice.n_rounds),
+            apparent_gain=None,
             chosen=", ".join(f"{weight:.2f}" for _, weight in members), **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip

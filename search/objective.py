@@ -132,7 +132,6 @@ class Objective:
         )
 
 
-
 def loss_of(trial: Trial, metric: metrics.Metric) -> float:
     """A trial's score turned so that lower is better; infinite where there is none."""
     if trial.score is None:

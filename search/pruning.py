@@ -15,8 +15,8 @@ def ceilings(
 ) -> dict[int, float]:
     """Losses that a trial must not exceed, by checkpoint epoch.
 
-    At a checkpoint from epoch 16 on, a trial whose best mean validation loss so far is above the median of the
-    best so far of the completed trials is stopped (Golovin et al. 2017, the median rule); not before five
+    At a checkpoint from epoch 16 on, a trial whose best mean validation loss so far is above the median of
+    the best so far of the completed trials is stopped (Golovin et al. 2017, the median rule); not before five
     trials are completed.
 
     Parameters

@@ -107,6 +107,9 @@ def study(
     max_failures: Annotated[
         int | None, typer.Option(help="Failures in a row that end it. [default: 5]")
     ] = None,
+    draws: Annotated[
+        int | None, typer.Option(help="Bootstrap draws for intervals; 0: none. [default: 500]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: of the data]")] = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="[default: runs/NAME]")] = None,

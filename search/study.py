@@ -105,8 +105,9 @@ class Study:
             gain = sum(trial.curve) / n_looks - min(trial.curve)
             n_choices = 1 if choice == "common" else len(trial.member_epochs)
             self._enter(
-                "epoch", trial.number, alternatives=n_looks, nats=of_fold_epochs(n_looks, n_choices), gain=gain,
-                chosen="epochs " + ", ".join(map(str, sorted(set(trial.member_epochs)))),
+                "epoch", trial.number, alternatives=n_looks, nats=of_fold_epochs(n_looks, n_choices),
+                gain=gain,
+                chosen=f"epochs {', '.join(map(str, sorted(set(trial.member_epochs))))}",
             )  # fmt: skip
         rungs = [epoch for epoch in trial.checkpoints if epoch in limits]
         if rungs:

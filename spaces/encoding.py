@@ -96,7 +96,8 @@ class Layout:
     @cached_property
     def positions(self) -> NDArray[np.int32]:
         """Slot within its column of each 0/1 slot feature."""
-        return np.concatenate([np.arange(n) for n in self.n_slots] or [np.zeros(0, np.int64)]).astype(np.int32)
+        within = [np.arange(n) for n in self.n_slots] or [np.zeros(0, np.int64)]
+        return np.concatenate(within).astype(np.int32)
 
 
 def encode(

@@ -164,7 +164,7 @@ def encoded_inputs(signature: Signature) -> tuple[list[Any], Any]:
 
 
 def _dense(config: Config, signature: Signature, index: int, units: int) -> Any:
-    """A hidden layer; the first is scaled by the number of columns: a category's features share its variance."""
+    """A hidden layer; the first is scaled by columns, since a category's features share one variance."""
     import keras
 
     from spaces.layers import PenalizedDense

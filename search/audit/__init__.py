@@ -112,9 +112,12 @@ def audit(
         found += find_near_duplicates(exact, near, together)
     if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
         rows = quick.draw(dataset.n_rows, quick.n_quick(len(names)), streams[1])
-        found += find_proxies(quick.sample(dataset, names, units, rows), streams[1])
-        found += find_time(dataset, moments, names, units, streams[2])
-        found += find_groups(dataset, numbers, [n for n in names if n not in dates], names, units, streams[3])
+        proxies = find_proxies(quick.sample(dataset, names, units, rows), streams[1])
+        hiding = {c for f in proxies for c in f.columns}  # beside the answer, no other leak shows
+        seen = tuple(n for n in names if n not in hiding)
+        found += proxies
+        found += find_time(dataset, moments, seen, units, streams[2])
+        found += find_groups(dataset, numbers, [n for n in seen if n not in dates], seen, units, streams[3])
     if holdout is not None:
         found += find_shared(dataset, holdout, names)
         found += find_drift(dataset, holdout, names, streams[4])

@@ -15,7 +15,7 @@ from search.metrics import METRICS
 
 RELEVANT = 0.55  # area under the curve: below, a classifier tells the two apart in name only
 RELEVANT_MISSING = 0.01
-_MOST_NAMED = 3
+_MOST_NAMED, _N_TREES = 3, 20
 
 
 def find_drift(
@@ -31,7 +31,7 @@ def find_drift(
         return ()
     X, y, units = _both(dataset, holdout, names, quick.n_quick(len(names)), rng)
     half_of_row = quick.folds(y[:, 0].astype(np.int64), units, rng, 2)
-    area, p = _area(X, y, units, half_of_row, quick.forest(quick.seed(rng), SOME_COLUMNS))
+    area, p = _area(X, y, units, half_of_row, quick.forest(quick.seed(rng), SOME_COLUMNS, _N_TREES))
     if area < RELEVANT or p >= ALPHA:
         return ()
     columns = _columns(X, y, units, half_of_row, names, rng)
@@ -53,7 +53,7 @@ def _both(
     """Return inputs of both, 1 for holdout rows ``(n_rows, 1)``, and which rows belong together."""
     held = quick.draw(holdout.n_rows, n_wanted // 2, rng)
     kept = quick.draw(dataset.n_rows, n_wanted - held.size, rng)
-    X = np.vstack([quick.inputs(dataset, names)[kept], quick.inputs(holdout, names)[held]])
+    X = np.vstack([quick.inputs(dataset, names, kept), quick.inputs(holdout, names, held)])
     y = np.repeat([0.0, 1.0], [kept.size, held.size])[:, None]
     own = [_units(dataset)[kept], _units(holdout)[held]]
     return X, y, quick.compact(np.concatenate([own[0], own[1] + own[0].max() + 1]))

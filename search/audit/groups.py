@@ -56,8 +56,8 @@ def find_groups(
     whose rows are most alike. A quick model is scored on random folds and on folds that hold whole values
     out: groups are reported when the latter is worse, beyond what the mean of the training rows loses too,
     surely so over groups (corrected for the number of candidates), and by a tenth of what the model explains.
-    The model sees the column itself only where its values stand in runs; elsewhere it is an ordinary feature,
-    and only other columns that tell its values apart count.
+    Where its values stand in runs, the model starts from the shrunken mean of each value's training rows;
+    elsewhere the column may be an ordinary feature, and only other columns that tell its values apart count.
 
     Parameters
     ----------
@@ -79,11 +79,10 @@ def find_groups(
     found = []
     for name in ranked:
         s, runs = samples[name], _run_share(grouping[name])
-        X = s.X if runs <= IN_RUNS or name not in s.names else np.delete(s.X, s.names.index(name), axis=1)
         groups = quick.compact(grouping[name][s.rows])
-        if not _compare(s, X, groups, 1, _FEW_TREES, rng).is_relevant(RELEVANT / 2):
+        if not _compare(s, name, groups, runs <= IN_RUNS, 1, _FEW_TREES, rng).is_relevant(RELEVANT / 2):
             continue
-        compared = _compare(s, X, groups, _N_REPEATS, _MANY_TREES, rng)
+        compared = _compare(s, name, groups, runs <= IN_RUNS, _N_REPEATS, _MANY_TREES, rng)
         if compared.is_relevant(RELEVANT) and compared.p < ALPHA / len(grouping):
             found.append(_finding(name, int(grouping[name].max()) + 1, runs, compared, s.n_rows))
     return tuple(found)
@@ -141,36 +140,69 @@ def _likeness(s: quick.Sample, groups: np.ndarray) -> float:
     values = np.nan_to_num(values - np.nanmean(values, axis=0, where=~np.isnan(values)))
     scale = values.std(axis=0)
     values = (values / np.where(scale > 0, scale, 1.0))[:, scale > 0]
-    sizes = np.bincount(g).astype(np.float64)
-    n, n_groups = g.size, sizes.size
-    if n_groups < 2 or n <= n_groups:
-        return 0.0
     sums = np.column_stack([np.bincount(g, v) for v in values.T])
-    between = (sums**2 / sizes[:, None]).sum(axis=0)
-    within = ((values**2).sum(axis=0) - between) / (n - n_groups)
-    k = (n - (sizes**2).sum() / n) / (n_groups - 1)
-    mean_square = between / (n_groups - 1)
-    return float(((mean_square - within) / np.maximum(mean_square + (k - 1) * within, 1e-12)).mean())
+    between, within = _variances(sums, np.bincount(g)[:, None].astype(np.float64), (values**2).sum(axis=0))
+    return float((between / np.maximum(between + within, 1e-12)).mean()) if between.size else 0.0
 
 
 def _compare(
-    s: quick.Sample, X: np.ndarray, groups: np.ndarray, n_repeats: int, n_trees: int, rng: np.random.Generator
+    s: quick.Sample,
+    name: str,
+    groups: np.ndarray,
+    is_seen: bool,
+    n_repeats: int,
+    n_trees: int,
+    rng: np.random.Generator,
 ) -> Compared:
     """Score one quick model on random folds and on folds that hold groups out whole.
 
     Training rows without a group have another mean target, whatever the model; that much is not a leak.
     """
+    X = s.X[:, [n != name for n in s.names]]
     fit = quick.forest(quick.seed(rng), SOME_COLUMNS, n_trees)
     random, whole, shift = np.zeros(s.n_rows), np.zeros(s.n_rows), np.zeros(s.n_rows)
     for _ in range(n_repeats):
         for total, units, sign in ((random, s.units, -1.0), (whole, groups, 1.0)):
             fold_of_row = quick.folds(s.strata, units, rng)
-            total += quick.losses(s.y, quick.out_of_fold(X, s.y, fold_of_row, fit)) / n_repeats
-            mean = quick.out_of_fold(X, s.y, fold_of_row, quick.mean)
+            start = _group_means(s.y, groups, fold_of_row) if is_seen else None
+            total += quick.losses(s.y, quick.out_of_fold(X, s.y, fold_of_row, fit, start)) / n_repeats
+            mean = quick.out_of_fold(s.X, s.y, fold_of_row, quick.mean)
             shift += sign * quick.losses(s.y, mean) / n_repeats
     excess = whole - random - shift
     p = quick.tail_of_units(excess, groups)
     return Compared(float(random.mean()), float(whole.mean()), float(excess.mean()), p)
+
+
+def _group_means(y: np.ndarray, groups: np.ndarray, fold_of_row: np.ndarray) -> np.ndarray:
+    """Return what groups add to the mean, per fold left out ``(n_folds, n_rows, n_outputs)``.
+
+    Best linear predictor of a random effect: the mean of the group's n training rows times
+    ``n / (n + within / between)``, variances by analysis of variance; 0 for a group without training rows.
+    """
+    found = np.zeros((int(fold_of_row.max()) + 1, *y.shape))
+    for fold in range(len(found)):
+        train = fold_of_row != fold
+        sizes = np.bincount(groups[train], minlength=int(groups.max()) + 1).astype(np.float64)
+        centred = y[train] - y[train].mean(axis=0)
+        sums = np.column_stack([np.bincount(groups[train], v, minlength=sizes.size) for v in centred.T])
+        between, within = _variances(sums, sizes[:, None], (centred**2).sum(axis=0))
+        weights = between * sizes[:, None] + within
+        found[fold] = (between * np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0))[groups]
+    return found
+
+
+def _variances(sums: np.ndarray, sizes: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variances between (at least 0) and within groups ``(n_columns,)`` of centred columns.
+
+    Analysis of variance from sums ``(n_groups, n_columns)``, sizes ``(n_groups, 1)``, total squares.
+    """
+    n, n_groups = float(sizes.sum()), int((sizes > 0).sum())
+    if n_groups < 2 or n <= n_groups:
+        return np.zeros_like(total), np.ones_like(total)
+    explained = (sums**2 / np.maximum(sizes, 1.0)).sum(axis=0)
+    within = np.maximum(total - explained, 0.0) / (n - n_groups)
+    typical = (n - float((sizes**2).sum()) / n) / (n_groups - 1)
+    return np.maximum(explained / (n_groups - 1) - within, 0.0) / typical, within
 
 
 def _finding(name: str, n_groups: int, runs: float, compared: Compared, n_rows: int) -> Finding:

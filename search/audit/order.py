@@ -18,7 +18,7 @@ from spaces.schema import Column
 
 FEWEST_MOMENTS = 10
 RELEVANT = 0.10  # of what the model explains, lost when it is trained on the past alone
-_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 20, 5, 10, 12
+_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 16, 4, 12, 10
 _MOST = 3
 _DATE = re.compile(r"(?:1[5-9]|20|21)\d\d[-/.]|[-/. ](?:1[5-9]|20|21)\d\d\b")
 
@@ -122,7 +122,8 @@ def find_time(
     Parameters
     ----------
     dataset, candidates
-        Rows, and columns that may tell the time (`find_moments`).
+        Rows, and columns that may tell the time (`find_moments`): dates are tested, and the first number
+        if no date has the order of the rows; at most three.
     names
         Columns that quick models see; a candidate among them is seen as it is, others are not seen.
     units
@@ -133,7 +134,8 @@ def find_time(
     if dataset.time is not None:
         return ()
     found = []
-    tested = sorted(candidates, key=lambda m: (not m.is_date, not m.is_sorted))[:_MOST]
+    ranked = sorted(candidates, key=lambda m: (not m.is_sorted, not m.is_date))
+    tested = [m for i, m in enumerate(ranked) if m.is_date or i == 0][:_MOST]  # sorted ones give one order
     for moments in tested:
         growth = _growth(dataset, moments, names, units, quick.n_quick(len(names)) // len(tested), rng)
         is_sure = growth is not None and growth.is_sure(ALPHA / len(tested))
@@ -176,8 +178,11 @@ def _growth(
 
 
 def _is_sorted_by_target(y: np.ndarray) -> bool:
-    """Tell whether each value of the target stands in one run: the order is the target's, not time's."""
-    n_runs = 1 + int((np.diff(y, axis=0) != 0).any(axis=1).sum())
+    """Tell whether the target never turns, or each of its values stands in one run: the order is its own."""
+    steps = np.diff(y, axis=0)
+    if y.shape[1] == 1 and ((steps >= 0).all() or (steps <= 0).all()):
+        return True
+    n_runs = 1 + int((steps != 0).any(axis=1).sum())
     return n_runs == len(np.unique(y, axis=0)) and n_runs < len(y)
 
 

@@ -11,7 +11,7 @@ from search.audit.quick import ALL_COLUMNS, N_FOLDS, Sample
 SUSPECT, CERTAIN = 0.10, 0.01  # share of the variance that one column alone leaves
 HALF = 0.5
 COPY = 0.99  # correlation of two columns' own predictions from which on they say the same
-_N_REPEATS, _MOST = 2, 4
+_N_REPEATS, _N_TREES, _MOST = 2, 12, 4
 
 
 def find_proxies(sample: Sample, rng: np.random.Generator) -> tuple[Finding, ...]:
@@ -53,7 +53,7 @@ def _judged(sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Gen
     for _ in range(_N_REPEATS):
         fold_of_row = quick.folds(sample.strata, sample.units, rng)
         seed = quick.seed(rng)
-        tree, forest = quick.tree(seed), quick.forest(seed, ALL_COLUMNS)
+        tree, forest = quick.tree(seed), quick.forest(seed, ALL_COLUMNS, _N_TREES)
         by_one = _losses(sample, sample.X[:, [column]], fold_of_row, tree)
         by_rest = _losses(sample, sample.X[:, ~is_copy], fold_of_row, forest)
         together += float(_losses(sample, sample.X, fold_of_row, forest).mean()) / _N_REPEATS

@@ -55,12 +55,13 @@ class Sample:
         return int(self.rows.size)
 
 
-def inputs(dataset: Dataset, names: Sequence[str]) -> np.ndarray:
+def inputs(dataset: Dataset, names: Sequence[str], rows: np.ndarray | None = None) -> np.ndarray:
     """Return the named columns ``(n_rows, n_columns)`` float32 in the given order, NaN where missing."""
-    codes = np.where(dataset.table.codes == 0, np.float32(np.nan), dataset.table.codes).astype(np.float32)
-    place = {c.name: dataset.table.numbers[:, i] for i, c in enumerate(dataset.schema.numbers)}
+    table = dataset.table if rows is None else dataset.table.take(rows)
+    codes = np.where(table.codes == 0, np.float32(np.nan), table.codes).astype(np.float32)
+    place = {c.name: table.numbers[:, i] for i, c in enumerate(dataset.schema.numbers)}
     place |= {c.name: codes[:, i] for i, c in enumerate(dataset.schema.categories)}
-    return np.column_stack([place[n] for n in names]) if names else np.zeros((dataset.n_rows, 0), np.float32)
+    return np.column_stack([place[n] for n in names]) if names else np.zeros((table.n_rows, 0), np.float32)
 
 
 def n_quick(n_columns: int) -> int:
@@ -79,11 +80,8 @@ def sample(dataset: Dataset, names: Sequence[str], units: np.ndarray, rows: np.n
     strata = np.zeros(rows.size, np.int64)
     if dataset.task.kind in ("binary", "multiclass"):
         strata = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0].astype(np.int64)
-    part = dataset.take(rows)
-    is_each = dataset.task.kind == "regression"
-    return Sample(
-        tuple(names), inputs(part, names), _standardised(y, is_each), strata, compact(units[rows]), rows
-    )
+    X, standardised = inputs(dataset, names, rows), _standardised(y, dataset.task.kind == "regression")
+    return Sample(tuple(names), X, standardised, strata, compact(units[rows]), rows)
 
 
 def compact(units: np.ndarray) -> np.ndarray:
@@ -112,7 +110,7 @@ def tree(seed: int) -> Fit:
     return lambda X, y: DecisionTreeRegressor(min_samples_leaf=5, random_state=seed).fit(X, _flat(y))
 
 
-def forest(seed: int, share: float, n_trees: int = 20) -> Fit:
+def forest(seed: int, share: float, n_trees: int) -> Fit:
     """Return a fitter of extremely randomised trees that try a share of the columns at each split."""
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -144,13 +142,21 @@ def predict(model: Any, X: np.ndarray) -> np.ndarray:
     return np.asarray(model.predict(X), np.float64).reshape(len(X), -1)
 
 
-def out_of_fold(X: np.ndarray, y: np.ndarray, fold_of_row: np.ndarray, fit: Fit) -> np.ndarray:
-    """Return predictions ``(n_rows, n_outputs)`` by models that did not see the row; 0 without columns."""
+def out_of_fold(
+    X: np.ndarray, y: np.ndarray, fold_of_row: np.ndarray, fit: Fit, start: np.ndarray | None = None
+) -> np.ndarray:
+    """Return predictions ``(n_rows, n_outputs)`` by models that did not see the row; 0 without columns.
+
+    `start` ``(n_folds, n_rows, n_outputs)`` is what a model adds to, for each fold left out.
+    """
     found = np.zeros_like(y)
     for fold in np.unique(fold_of_row):
         is_held = fold_of_row == fold
+        before = np.zeros_like(y) if start is None else start[fold]
+        found[is_held] = before[is_held]
         if X.shape[1] and not is_held.all():
-            found[is_held] = predict(fit(X[~is_held], y[~is_held]), X[is_held])
+            model = fit(X[~is_held], (y - before)[~is_held])
+            found[is_held] += predict(model, X[is_held])
     return found
 
 

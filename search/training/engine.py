@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
-from search.training.recipe import Recipe, new_optimizer
+from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe, new_optimizer
 from search.training.trained import Diverged, Request, Trained, pooled_loss
 from search.training.trainers import FitTrainer, LoopedTrainer, StackedTrainer, Trainer, Weights, way_of
 from spaces.families import FAMILIES
 
 Array = NDArray[Any]
-PATIENCE_FROM_EPOCH = 25
 MOST_TRAINING_ROWS_SCORED = 2000
 MOST_KEPT_BYTES = 64 * 2**20
 
@@ -224,7 +223,9 @@ class _Course:
     def _look(self, epoch: int, train_loss: float) -> None:
         loss, member_losses = self._validate()
         if not (np.isfinite(train_loss) and np.isfinite(loss)):
-            raise Diverged(f"the loss is not finite at epoch {epoch}: training {train_loss}, validation {loss}")
+            raise Diverged(
+                f"the loss is not finite at epoch {epoch}: training {train_loss}, validation {loss}"
+            )
         self.epochs.append(epoch)
         self.curve.append(loss)
         self.train_curve.append(train_loss)
@@ -266,7 +267,7 @@ class _Course:
         return self.is_pruned or is_stale
 
     def kept(self) -> dict[str, Any]:
-        """Epochs and predictions that are kept: all looks, or as many as the limit of bytes allows, with the chosen ones."""
+        """Epochs and predictions to keep: all looks, or as many as the bytes allow, with the chosen ones."""
         plan = self._plan
         if self._choice == "inner":
             chosen = plan.out_of_fold(self._trainer.predict(plan.held))

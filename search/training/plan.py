@@ -29,7 +29,8 @@ class Plan:
     target_center, target_scale : ndarray of float64, shape (n_members, n_outputs)
         Units in which each member sees its targets.
     stop : tuple of ndarray of int or None
-        Rows of each member that are neither learned from nor held out: where its epoch is chosen on an inner slice.
+        Rows of each member that are neither learned from nor held out: where its epoch is chosen on an inner
+        slice.
     constants : mapping of str to ndarray
         Weights that are learned from each member's training rows before training, by the end of their path
         (``"encode/fill"``), each ``(n_members, ...)``.

@@ -76,8 +76,8 @@ class Program:
         """Start anew from initial weights ``(n_stacked, ...)`` in the order of ``model.variables``."""
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
-        for variable, value in self._optimizer_start:
-            variable.assign(tf.zeros(variable.shape, variable.dtype) if value is None else value)
+        for variable, start in self._optimizer_start:
+            variable.assign(tf.zeros(variable.shape, variable.dtype) if start is None else start)
         if getattr(self._optimizer, "decay", None) is not None:
             self._optimizer.decay.assign(weight_decay)
 
@@ -190,7 +190,8 @@ class Program:
             return []
         sizes = [layer.noise_width for layer in self._noisy]
         drawn = tf.random.stateless_uniform((self._n_stacked, n_rows, sum(sizes)), seed)
-        return tf.split(drawn, sizes, axis=2)
+        parts: list[tf.Tensor] = tf.split(drawn, sizes, axis=2)
+        return parts
 
 
 class _Supplied:

@@ -16,6 +16,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
 SCHEDULES = ("constant", "cosine", "flat_cosine", "exponential")
 MOMENTUM = 0.9
+PATIENCE_FROM_EPOCH = 25
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Recipe:
     checkpoints : tuple of int or None
         Epochs at which the held-out rows are looked at; None: `checkpoint_epochs` of ``n_epochs``.
     epoch_choice : str
-        One of `EPOCH_CHOICES`. common: one epoch for all members, the lowest of the mean validation curve; fold: each
-        member's own lowest; inner: each member's lowest on the plan's ``stop`` rows, which are taken from its training rows, so that
-        held-out rows are not looked at; fixed: the last epoch, nothing is chosen.
+        One of `EPOCH_CHOICES`. common: one epoch for all members, the lowest of the mean validation curve;
+        fold: each member's own lowest; inner: each member's lowest on the plan's ``stop`` rows, which are
+        taken from its training rows, so that held-out rows are not looked at; fixed: the last epoch, nothing
+        is chosen.
     is_shuffled : bool
         Whether each epoch draws a new order of the training rows.
     """
@@ -62,7 +64,9 @@ class Recipe:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.epoch_choice not in EPOCH_CHOICES:
-            raise ValueError(f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}")
+            raise ValueError(
+                f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}"
+            )
         if self.batch_size < 1 or self.n_epochs < 1:
             raise ValueError(
                 f"batch size and epochs are at least 1, not {self.batch_size} and {self.n_epochs}"

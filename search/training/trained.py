@@ -49,14 +49,15 @@ class Trained:
         Epochs that were looked at; curve, train_curve: the mean validation loss (in the study's metric) and
         the mean training loss there.
     chosen_epoch : int
-        The one epoch of all members (the lowest of the curve, the earliest of equals), or the median of their own.
+        The one epoch of all members (the lowest of the curve, the earliest of equals), or the median of their
+        own.
     member_epochs : tuple of int
         Epoch of each member.
     kept_epochs : tuple of int
         Checkpoints whose predictions are in ``out_of_fold (n_kept, n_repeats, n_rows, n_outputs)``.
     chosen_index : int
-        Place in ``out_of_fold`` of the predictions at the members' chosen epochs; behind the last checkpoint where each
-        member has its own.
+        Place in ``out_of_fold`` of the predictions at the members' chosen epochs; behind the last checkpoint
+        where each member has its own.
     weights : list of ndarray
         Stacked weights at the chosen epoch in the order of ``model.weights``, each ``(n_members, ...)``.
     train_loss : float

@@ -96,7 +96,7 @@ class StackedTrainer:
 
 
 class LoopedTrainer:
-    """One member at a time in a program of one: for models that do not stack well, members of unequal size."""
+    """One member at a time in a program of one: for models that do not stack and unequal members."""
 
     def __init__(self, program: Program, plan: Plan) -> None:
         self._program, self._plan = program, plan

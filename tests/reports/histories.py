@@ -13,7 +13,7 @@ from search.pruning import ceilings
 from spaces.task import Task
 
 BINARY = Task("binary", ("y",), (0, 1))
-LOOKS = (1, 2, 4, 8, 16)
+LOOKS = (4, 8, 16, 32, 64)
 
 
 def sigmoid(z: Any) -> Any:

@@ -80,7 +80,7 @@ def test_the_rule_is_played_as_written(name: str, seed: int, is_timid: bool) -> 
     history = small(seed, n_trials=12, is_completed=rng.permutation(is_completed))
     rule = rule_for(name, choose_members=first_only)
     if is_timid:
-        rule = replace(rule, patience=2.0, patience_from=4)
+        rule = replace(rule, patience=2.0, patience_from=8)
     weights = rng.integers(0, 3, len(history.y)).astype(float)
     weights[:2], history.y[:2, 0] = 1.0, (0.0, 1.0)
     agrees(decide(history, rule, weights), played(history, rule, weights))
@@ -151,8 +151,7 @@ def test_a_frozen_stage_stays_as_it_was(stage: Any) -> None:
     for other in {"epoch", "prune"} - {stage}:
         np.testing.assert_array_equal(getattr(held, parts[other]), getattr(free, parts[other]))
     assert all(
-        (decide(history, rule, np.ones(60), frozen=(s, full)).weights == full.weights).all()
-        for s in STAGES
+        (decide(history, rule, np.ones(60), frozen=(s, full)).weights == full.weights).all() for s in STAGES
     )
 
 
@@ -227,6 +226,17 @@ def test_a_history_is_read_from_the_records(tmp_path: Path) -> None:
     rule = rule_for("log_loss")
     one, other = decide(read, rule, np.ones(60)), decide(made, rule, np.ones(60))
     np.testing.assert_array_equal(one.weights, other.weights)
+
+
+def test_epochs_of_each_fold_are_not_taken_for_a_common_one(tmp_path: Path) -> None:
+    run, made = Run.create(tmp_path / "run"), small(0)
+    run.save_out_of_fold(0, made.predictions[0])
+    run.append_trial(Trial(0, "mlp", {}, "completed", chosen_epoch=8, kept_epochs=LOOKS[:4], chosen_index=4))
+    with pytest.raises(RunError, match="epochs are replayed where a trial has one for all folds"):
+        history_of(run, made.y, architecture=lambda t: 0)
+    read = history_of(run, made.y, architecture=lambda t: 0, has_epochs=False)
+    assert read.epochs == ((8,),)
+    np.testing.assert_array_equal(read.predictions[0][0], made.predictions[0][4])
 
 
 def test_a_run_in_which_nothing_was_completed_has_no_history(tmp_path: Path) -> None:

@@ -28,7 +28,13 @@ LOG_LOSS = metrics.METRICS["log_loss"]
 
 def _trial(number: int, score: float, *, index: int = 0, width: int = 16, **changes: Any) -> Trial:
     config = {**plans.CONFIG, "width": width}
-    values = {"curve": (score,), "chosen_epoch": 3, "kept_epochs": (3,), "chosen_index": index, "score": score}
+    values = {
+        "curve": (score,),
+        "chosen_epoch": 3,
+        "kept_epochs": (3,),
+        "chosen_index": index,
+        "score": score,
+    }
     return Trial(number, "mlp", config, "completed", **{**values, **changes})
 
 
@@ -108,7 +114,9 @@ def test_the_cross_fitted_score_of_noise_is_not_optimistic_but_the_in_sample_one
         truth = _expected_loss(choice.weights, predictions)
         in_sample.append(choice.in_sample_score - truth)
         cross_fitted.append(choice.score - truth)
-        single.append(choice.best_single_score - np.mean([_expected_loss(e, predictions) for e in np.eye(25)]))
+        single.append(
+            choice.best_single_score - np.mean([_expected_loss(e, predictions) for e in np.eye(25)])
+        )
         assert np.isclose(choice.weights.sum(), 1.0) and (choice.weights >= 0).all()
     assert max(in_sample) < -0.01
     for gaps in (cross_fitted, single):
@@ -206,7 +214,7 @@ def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert np.array_equal(bag.target_center, plan.target_center)
 
     (refit,) = assembly.refitted(data, objective, members, 2)
-    asked, = _Here.last.asked
+    (asked,) = _Here.last.asked
     assert asked.recipe.looks == (4,) and asked.recipe.n_epochs == 8 and asked.ceilings == {}
     assert refit.n_members == 2
     assert all(len(rows) == 60 for rows in _Here.last.plan.train)

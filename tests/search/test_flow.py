@@ -25,10 +25,13 @@ from search.progress import Progress
 from search.records import Run
 from search.run import main
 from search.splits import Folds
+from spaces import layers
 
 ROOT = Path(__file__).parents[2]
+assert layers  # imported so that Keras knows the layers of stored architectures
 SPACE: dict[str, Any] = {
-    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none", "dropout": 0.0,
+    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
+    "dropout": 0.0,
     "l1_on": False, "l2_on": False, "optimizer": "adam", "schedule": "constant", "batch_size": 32,
     "learning_rate": {"low": 0.003, "high": 0.1, "log": True},
 }  # fmt: skip
@@ -121,7 +124,8 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_run_holds_everything(binary: Run) -> None:
     for name in (
         "run.json", "config.toml", "splits.npz", "rows.npz", "journal.log", "trials.jsonl", "trials.csv",
-        "trials.parquet", "ledger.csv", "ledger.parquet", "baselines.npz", "ensemble", "report.md", "report.json",
+        "trials.parquet", "ledger.csv", "ledger.parquet", "baselines.npz", "ensemble", "report.md",
+        "report.json",
     ):  # fmt: skip
         assert binary.has(name), name
     facts = binary.load_json("run.json")
@@ -210,7 +214,9 @@ def test_sealed_rows_appear_nowhere(tmp_path: Path) -> None:
     frame = _frame()
     frame["code"] = [f"row {n}" for n in range(len(frame))]
     frame.loc[7, ["tall", "wide"]] = np.nan
-    run = _done(_config(tmp_path, "tall", "wide", frame=frame, holdout=0.25, sampler="qmc", task="multilabel"))
+    run = _done(
+        _config(tmp_path, "tall", "wide", frame=frame, holdout=0.25, sampler="qmc", task="multilabel")
+    )
     rows = run.load_arrays("rows.npz")
     sealed, development = set(rows["sealed"].tolist()), set(rows["development"].tolist())
     assert 20 <= len(sealed) <= 28
@@ -236,7 +242,9 @@ def test_rows_without_a_target_are_counted_with_a_holdout_too(tmp_path: Path) ->
 
 
 def test_a_refit_learns_from_all_rows(tmp_path: Path) -> None:
-    run = _done(_config(tmp_path, "price", "cost", final="refit", sampler="cmaes", repeats=2, splits=2, epochs=20))
+    run = _done(
+        _config(tmp_path, "price", "cost", final="refit", sampler="cmaes", repeats=2, splits=2, epochs=20)
+    )
     assert run.load_json("run.json")["task"]["kind"] == "regression"
     loaded = Ensemble.load(run.path / "ensemble")
     assert run.load_json("summary.json")["ensemble"]["final"] == "refit"
@@ -272,7 +280,9 @@ def test_time_is_respected_and_a_grid_is_exhausted(tmp_path: Path) -> None:
 
 
 def test_keras_tuner_proposes_as_well(tmp_path: Path) -> None:
-    config = _config(tmp_path, "ill", tuner="keras-tuner", oracle="bayesian", metric="auc", splits=2, epochs=3)
+    config = _config(
+        tmp_path, "ill", tuner="keras-tuner", oracle="bayesian", metric="auc", splits=2, epochs=3
+    )
     run = _done(config)
     assert [t.status for t in run.trials()] == ["completed"] * 3
     assert len({t.config["learning_rate"] for t in run.trials()}) == 3
@@ -332,7 +342,13 @@ def test_ctrl_c_ends_the_command_with_130_and_the_parent_never_imports_tensorflo
 
 def test_no_valid_model_is_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "study.toml"
-    values = {"trials": 9, "max_failures": 2, "splits": 2, "epochs": 5, "space": {**SPACE, "learning_rate": {"low": 1e37, "high": 1e38, "log": True}}}
+    values = {
+        "trials": 9,
+        "max_failures": 2,
+        "splits": 2,
+        "epochs": 5,
+        "space": {**SPACE, "learning_rate": {"low": 1e37, "high": 1e38, "log": True}},
+    }
     config.write_text(to_toml(_config(tmp_path, "price", **values)))
     assert main(["study", "--config", str(config)]) == 3
     shown = capsys.readouterr()

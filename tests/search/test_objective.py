@@ -44,7 +44,8 @@ class Trainer:
 def _trained(out_of_fold: Any, **changes: Any) -> Trained:
     n = len(out_of_fold)
     values: dict[str, Any] = {
-        "checkpoints": tuple(range(1, n + 1)), "curve": (0.5,) * n, "train_curve": (0.4,) * n, "chosen_epoch": 2,
+        "checkpoints": tuple(range(1, n + 1)), "curve": (0.5,) * n, "train_curve": (0.4,) * n,
+        "chosen_epoch": 2,
         "member_epochs": (2,) * 6, "chosen_index": 1, "kept_epochs": tuple(range(1, n + 1)),
         "out_of_fold": np.asarray(out_of_fold, np.float32), "weights": [np.zeros((6, 2), np.float32)],
         "architecture": "{}", "train_loss": 0.3, "n_parameters": 7, "way": "stacked", "is_traced": True,
@@ -82,9 +83,7 @@ def test_the_record_scores_the_chosen_predictions_in_the_direction_of_the_metric
     assert trial.score == pytest.approx(expected)
     assert trial.train_score == pytest.approx(0.8 if metric == "auc" else 0.3)
     assert loss_of(trial, objective.metric) == pytest.approx(-expected if metric == "auc" else expected)
-    by_fold = [
-        objective.metric.score(y[m.held], chosen[m.repeat, m.held]) for m in objective.folds.members()
-    ]
+    by_fold = [objective.metric.score(y[m.held], chosen[m.repeat, m.held]) for m in objective.folds.members()]
     assert trial.fold_scores == pytest.approx(by_fold)
     assert trial.score_se == pytest.approx(np.std(by_fold, ddof=1) / 6**0.5)
     assert (trial.number, trial.chosen_epoch, trial.chosen_index, trial.n_parameters) == (4, 2, 1, 7)
@@ -110,7 +109,9 @@ def test_a_request_depends_on_root_seed_and_number_alone() -> None:
     assert (first.recipe.n_epochs, first.recipe.patience, first.recipe.learning_rate) == (30, 3.0, 0.5)
     assert first.ceilings == {16: 0.2}
     assert first.seed == objective.request(0, "mlp", {}, {}).seed
-    seeds = {replace(objective, seed=root).request(n, "mlp", {}, {}).seed for root in (5, 6) for n in range(5)}
+    seeds = {
+        replace(objective, seed=root).request(n, "mlp", {}, {}).seed for root in (5, 6) for n in range(5)
+    }
     assert len(seeds) == 10
 
 

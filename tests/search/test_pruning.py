@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def test_a_trial_that_ended_early_keeps_its_best() -> None:
 def test_ceilings_fall_with_the_epoch_and_half_of_the_trials_stay_below(losses: list[list[float]]) -> None:
     found = ceilings([(LOOKS, tuple(one)) for one in losses], LOOKS)
     values = list(found.values())
-    assert all(a >= b for a, b in zip(values, values[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(values))
     for rung, ceiling in found.items():
         best = [min(one[: LOOKS.index(rung) + 1]) for one in losses]
         assert sum(b <= ceiling for b in best) >= len(best) / 2

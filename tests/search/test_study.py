@@ -68,7 +68,9 @@ class Objective:
             chosen_index=int(np.argmin(curve)), fit_seconds=3.0,
         )  # fmt: skip
         trained = SimpleNamespace(
-            out_of_fold=np.full((n, 2, 5, 1), number, np.float32), weights=[np.full((4, 2), number)], architecture="{}"
+            out_of_fold=np.full((n, 2, 5, 1), number, np.float32),
+            weights=[np.full((4, 2), number)],
+            architecture="{}",
         )
         return trial, trained
 
@@ -165,7 +167,7 @@ def test_nothing_but_duplicates_ends_it(run: Run, monkeypatch: pytest.MonkeyPatc
 
 def test_trials_above_the_median_are_pruned_recorded_and_told(run: Run) -> None:
     bad = (0.9, 0.8, 0.8, 0.1)
-    objective = Objective(lambda n: bad if n >= N_STARTUP else CURVE)
+    objective = Objective(lambda n: bad if n >= N_STARTUP else (0.9, 0.7, 0.3 + n / 10, 0.6))
     proposer = Proposer(run)
     _study(run, objective, proposer, Budget(N_STARTUP + 2)).run_all()
     assert [objective.ceilings[n] for n in range(N_STARTUP)] == [{}] * N_STARTUP

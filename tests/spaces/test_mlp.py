@@ -30,7 +30,8 @@ COLUMNS = {
     "both": pd.DataFrame({"x": [1.0, 2.0, np.nan, 3.0], "c": ["a", "b", None, "b"]}),
 }
 PLAIN: dict[str, Any] = {
-    "depth": 2, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none", "dropout": 0.0,
+    "depth": 2, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
+    "dropout": 0.0,
     "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant",
     "batch_size": 16,
 }  # fmt: skip
@@ -93,7 +94,9 @@ def test_widths(depth: int, width: int, shape: str, expected: tuple[int, ...]) -
 
 def _shape_of(config: dict[str, Any]) -> tuple[Any, ...]:
     model = mlp.build(config, _signature("binary", "both"))
-    layers = [(type(layer).__name__, layer.name) for layer in model.layers if "Input" not in type(layer).__name__]
+    layers = [
+        (type(layer).__name__, layer.name) for layer in model.layers if "Input" not in type(layer).__name__
+    ]
     activations = [layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")]
     return (*layers, *activations, *((v.name, tuple(v.shape)) for v in model.variables))
 
@@ -103,7 +106,9 @@ def test_equal_structure_means_equal_models_but_for_their_numbers() -> None:
     space = mlp.default_space(_signature("binary", "both"))
     by_structure: dict[Any, Any] = {}
     n_shared = 0
-    small = space.override({"depth": [1, 2], "width": [16, 32], "activation": "relu", "normalization": "none"})
+    small = space.override(
+        {"depth": [1, 2], "width": [16, 32], "activation": "relu", "normalization": "none"}
+    )
     for _ in range(25):
         config = small.sample(rng)
         shape = _shape_of(config)

@@ -19,7 +19,8 @@ from spaces.signature import Signature
 
 METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
 CONFIG: dict[str, Any] = {
-    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none", "dropout": 0.0,
+    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
+    "dropout": 0.0,
     "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-2, "schedule": "constant",
     "batch_size": 16,
 }  # fmt: skip

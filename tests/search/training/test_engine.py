@@ -112,7 +112,9 @@ def test_a_loss_that_is_not_finite_is_told_with_its_epoch(scripted: _Scripted) -
     assert np.isfinite(scripted.run([1.0, 2.0], Recipe(n_epochs=2)).out_of_fold[:, 0]).all()
 
 
-@pytest.mark.xfail(strict=True, reason="held rows that one member predicts as NaN are taken for rows never held")
+@pytest.mark.xfail(
+    strict=True, reason="held rows that one member predicts as NaN are taken for rows never held"
+)
 def test_one_diverged_member_is_enough() -> None:
     plan = plans.plan()
     predictions = [np.full((len(rows), 1), 0.5) for rows in plan.held]
@@ -178,7 +180,9 @@ def _trainable(trained: Trained) -> list[np.ndarray]:
 
 def test_each_fold_may_choose_its_own_epoch() -> None:
     data, plan = plans.dataset("regression"), plans.plan("regression")
-    asked = plans.request(data, Recipe(n_epochs=12, epoch_choice="fold"), learning_rate=0.3, optimizer="rmsprop")
+    asked = plans.request(
+        data, Recipe(n_epochs=12, epoch_choice="fold"), learning_rate=0.3, optimizer="rmsprop"
+    )
     trained = Engine(plan, plans.loss_for(data)).train_request(asked)
     assert len(set(trained.member_epochs)) > 1, "this test needs members that differ"
     assert trained.chosen_index == len(trained.kept_epochs) == len(trained.out_of_fold) - 1
@@ -212,7 +216,9 @@ def test_dials_change_the_training_of_a_program_that_is_not_traced_again() -> No
     assert size(sparse, 1) < 0.8 * size(plain, 1)
     assert size(small, 2) < 0.8 * size(plain, 2)
     assert noisy.train_curve[0] > 1.2 * plain.train_curve[0]
-    dials = [(v.name, w) for v, w in zip(model.weights, small.weights, strict=True) if v.name.startswith("dial_")]
+    dials = [
+        (v.name, w) for v, w in zip(model.weights, small.weights, strict=True) if v.name.startswith("dial_")
+    ]
     assert {name: float(w[0]) for name, w in dials} == pytest.approx(
         {"dial_dropout": 1e-6, "dial_l1": 1e-9, "dial_l2": 0.05}
     )
@@ -293,7 +299,15 @@ def test_programs_used_longest_ago_go_first() -> None:
         engine._prepared(replace(_job(Recipe(optimizer=optimizer)), structure=structure))
         return engine.n_traced
 
-    assert [ask("a"), ask("b"), ask("a"), ask("c"), ask("a"), ask("b"), ask("b", "sgd")] == [1, 2, 2, 3, 3, 4, 5]
+    assert [ask("a"), ask("b"), ask("a"), ask("c"), ask("a"), ask("b"), ask("b", "sgd")] == [
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_pooled_loss_takes_each_repeat_by_itself() -> None:

@@ -51,11 +51,15 @@ def test_a_member_does_not_depend_on_how_many_there_are(build: object) -> None:
             assert together.shape == (len(SEEDS), *variable.shape) and together.dtype == variable.dtype
             assert np.array_equal(together[member], one[0])
     assert all(np.array_equal(a, v.numpy()) for a, v in zip(before, model.variables, strict=True))
-    kernel = next(w for w, v in zip(all_of_them, model.variables, strict=True) if v.name in ("kernel", "factor"))
+    kernel = next(
+        w for w, v in zip(all_of_them, model.variables, strict=True) if v.name in ("kernel", "factor")
+    )
     assert len({k.tobytes() for k in kernel}) == len(SEEDS)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("he_normal", 2.0), ("glorot_uniform", 400 / 300), ("lecun_normal", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("he_normal", 2.0), ("glorot_uniform", 400 / 300), ("lecun_normal", 1.0)]
+)
 def test_distribution_is_that_of_the_initializer(name: str, scale: float) -> None:
     model = _model(name)
     weights = fresh_weights(model, _model, SEEDS)

@@ -15,12 +15,14 @@ from search.training.recipe import Recipe
 from search.training.trained import Request, Trained
 from tests.search.training import plans
 
-# One look, at the end: where the common epoch is chosen on held-out rows, the choice itself may depend on them.
+# One look, at the end: an epoch that is chosen on held-out rows may depend on them, as the choice it is.
 RECIPE = Recipe(n_epochs=4, checkpoints=(4,))
 CHANGES = {"dropout": 0.2, "l2_on": True, "l2": 1e-3}
 
 
-def _changed(data: Dataset, frame: Any, rows: np.ndarray, *, features: bool = True, label: bool = True) -> Dataset:
+def _changed(
+    data: Dataset, frame: Any, rows: np.ndarray, *, features: bool = True, label: bool = True
+) -> Dataset:
     """The dataset with other content in some rows, read by the same schema."""
     frame, y = frame.copy(), data.y.copy()
     if features:
@@ -56,7 +58,9 @@ class Base:
     trained: Trained
 
 
-@pytest.fixture(scope="module", params=["binary-stacked", "regression-stacked", "binary-looped", "regression-looped"])
+@pytest.fixture(
+    scope="module", params=["binary-stacked", "regression-stacked", "binary-looped", "regression-looped"]
+)
 def base(request: pytest.FixtureRequest) -> Base:
     kind, way = request.param.split("-")
     data = plans.dataset(kind, 60, is_timed=way == "looped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,8 @@ def test_mistakes_are_told_with_rule_and_value(change: dict[str, Any], said: str
 def test_checkpoints_rise_to_the_last_epoch_and_thin_out(n_epochs: int) -> None:
     epochs = checkpoint_epochs(n_epochs)
     assert epochs[0] == 1 and epochs[-1] == n_epochs
-    assert all(a < b for a, b in zip(epochs, epochs[1:], strict=False))
-    assert all(b <= max(a + 1, math.ceil(1.16 * a)) for a, b in zip(epochs, epochs[1:], strict=False))
+    assert all(a < b for a, b in pairwise(epochs))
+    assert all(b <= max(a + 1, math.ceil(1.16 * a)) for a, b in pairwise(epochs))
     assert len(epochs) <= 8 + 8 * math.log(n_epochs)
 
 
