@@ -1,7 +1,8 @@
 """The engine beside the usual ways, on three workloads, and its memory: ``python -m benchmarks.engine``.
 
-Every way runs in a process of its own, one after another, round after round, so that a slow minute of the machine falls on all
-of them; what is printed are medians over the rounds. Importing TensorFlow and a first tiny training are outside all clocks.
+Every way runs in a process of its own, one after another, round after round, so that a slow minute of the
+machine falls on all of them; medians over the rounds are printed. Importing TensorFlow and a first tiny
+training are outside all clocks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -24,7 +24,7 @@ FIT = LABELS["fit"]
 TITLES = {
     "a": "(a) breast_cancer, 569 x 30, MLP 3x64, dropout 0.2, batch 32, 30 epochs, 5x3 folds = 15 members",
     "b": "(b) 20,000 rows x 50, MLP 3x256, batch 256, 10 epochs, 5x1 folds = 5 members",
-    "c": "(c) {n_configs} configurations from the default space on breast_cancer, 30 epochs, 5x3 folds, tracing included",
+    "c": "(c) {n_configs} configurations of the default space, breast_cancer, 30 epochs, 5x3 folds, traced",
 }
 WAYS: dict[str, tuple[str, ...]] = {
     "a": ("fit", "optuna", "keras_tuner", "scikit_learn", "engine", "process"),
@@ -38,9 +38,8 @@ AGAIN = "engine, same structure again"
 def main() -> None:
     """Measure what is asked for and print it."""
     options = _options()
-    print(
-        f"{len(os.sched_getaffinity(0))} cores, {_processor()}, no GPU; {'quick, ' if options.quick else ''}runs: {options.runs}"
-    )
+    machine = f"{len(os.sched_getaffinity(0))} cores, {_processor()}, no GPU, load {os.getloadavg()[0]:.1f}"
+    print(f"{machine}; runs: {options.runs}{', quick' if options.quick else ''}")
     for part in options.only.split(","):
         if part == "memory":
             _memory(options.quick)
@@ -51,7 +50,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="one run, a fraction of the slow ways' members, 8 configurations"
+        "--quick", action="store_true", help="one run, some of the slow ways' members, 8 configurations"
     )
     parser.add_argument("--runs", type=int, default=3, help="rounds of which the median is printed")
     parser.add_argument("--only", default="a,b,c,memory", help="parts, separated by commas")
@@ -65,9 +64,7 @@ def _compare(part: str, options: argparse.Namespace) -> None:
     n_members = _sample(part, options.quick)
     print(f"\n{TITLES[part].format(n_configs=n_configs)}", flush=True)
     if n_members:
-        print(
-            f"fit, alone and under a tuner: {n_members} members of each trial measured, fitting scaled up to all"
-        )
+        print(f"fit, alone and under a tuner: {n_members} members a trial measured, fitting scaled up to all")
     rounds: dict[str, list[float]] = defaultdict(list)
     losses: dict[str, list[float]] = defaultdict(list)
     for number in range(options.runs):
@@ -94,35 +91,37 @@ def _sample(part: str, is_quick: bool) -> int:
 
 
 def _print_table(rounds: dict[str, list[float]]) -> None:
-    rate, peak, n_traced = (rounds.pop(name, []) for name in ("rate", "peak_rate", "n_traced"))
+    rates, peaks, n_traced = (rounds.pop(name, []) for name in ("rate", "peak_rate", "n_traced"))
     ours = AGAIN if AGAIN in rounds else "engine, one look at the end"
     fit, best = median(rounds[FIT]), median(rounds[ours])
-    print(f"| way | seconds | times faster than fit | {ours}: times faster |\n| --- | --- | --- | --- |")
+    print("| way | seconds | fit takes times as long | takes times as long as the engine* |")
+    print("| --- | --- | --- | --- |")
     for label, values in rounds.items():
         seconds = median(values)
         spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
         print(f"| {label} | {seconds:.2f}{spread} | {fit / seconds:.1f} | {seconds / best:.1f} |")
-    if rate:
-        share = median(r / p for r, p in zip(rate, peak, strict=True))
-        print(f"engine again: {median(rate):.0f} GFLOP/s in matrix products over the whole trial; a 2048^3 product on the same "
-              f"threads: {median(peak):.0f} GFLOP/s; share {share:.0%}")  # fmt: skip
+    print(f"* {ours}")
+    if rates:
+        share = median(rate / peak for rate, peak in zip(rates, peaks, strict=True))
+        print(f"engine: {median(rates):.0f} GFLOP/s in matrix products over a whole trial, best of three;")
+        print(f"a 2048^3 product on the same threads: {median(peaks):.0f} GFLOP/s; share {share:.0%}")
     if n_traced:
         print(f"programs traced in the study: {median(n_traced):.0f}")
 
 
 def _memory(is_quick: bool) -> None:
-    figures = worker("peak", "b")
-    data, weights, slots, growth = (figures[name] for name in ("data", "weights", "slots", "growth"))
-    print(f"\nmemory of (b): peak grows by {growth:.1f} MB over {figures['baseline']:.0f} MB; data {data:.1f} MB, weights "
-          f"{weights:.1f} MB, Adam's slots {slots:.1f} MB\n"
-          f"growth / (data + weights) = {growth / (data + weights):.2f}; / (data + weights + slots) = "
-          f"{growth / (data + weights + slots):.2f}", flush=True)  # fmt: skip
     n_trials = 75 if is_quick else 300
+    full, tiny = worker("peak", "b"), worker("tiny_peak", "b")
+    growth, needed = full["peak"] - tiny["peak"], full["data"] + full["weights"]
+    data, weights, slots = full["data"], full["weights"], full["slots"]
+    print(f"\nmemory of (b): peak {growth:.1f} MB above that of the same program on 600 rows and 8 units;")
+    print(f"data {data:.1f} MB, weights {weights:.1f} MB, Adam's slots {slots:.1f} MB:")
+    print(f"{growth / needed:.1f} times data and weights, {growth / (needed + slots):.1f} with the slots")
     figures = worker("resident", "a", 0, n_trials)
     sizes = ", ".join(f"{size:.0f}" for size in figures["windows"])
-    print(f"resident memory of a study's processes over {n_trials} trials, most in each window of 25 (MB): {sizes}\n"
-          f"growth from the first window to the most after it: {figures['growth_after_first_window']:+.1%}; "
-          f"from trial 25 to the most after it: {figures['growth_after_trial_25']:+.1%}", flush=True)  # fmt: skip
+    print(f"resident memory of a study's processes over {n_trials} trials, most in each 25 (MB): {sizes}")
+    print(f"from the first 25 to the most after them: {figures['growth_after_first_window']:+.1%};", end=" ")
+    print(f"from trial 25 to the most after it: {figures['growth_after_trial_25']:+.1%}", flush=True)
 
 
 def worker(way: str, part: str, n_members: int = 0, n_configs: int = 30) -> Figures:
@@ -141,11 +140,6 @@ def _processor() -> str:
             (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
             "processor unknown",
         )
-
-
-def parts_of(text: str) -> Sequence[str]:
-    """The parts that are asked for."""
-    return [part.strip() for part in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Memory: what training the wide table takes beyond what is there, and what a study keeps over many trials."""
+"""Memory: what training the wide table takes, and what a study keeps over many trials."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ WINDOW = 25
 def peak_of_b(is_tiny: bool) -> dict[str, float]:
     """Peak resident memory in MB while (b) is loaded and trained, and what has to be in memory anyway.
 
-    With ``is_tiny``: 600 of the rows and 8 units in place of 256, one epoch. The program has the same operations, so that the
-    difference between the two is what rows and weights take, without TensorFlow and its compiler.
+    With ``is_tiny``: 600 of the rows, 8 units in place of 256. The program has the same operations, so
+    that the difference between the two is what rows and weights take, without TensorFlow and its compiler.
     """
     set_threads(n_threads_for(20_000))
     from search.training.engine import Engine
@@ -103,10 +103,12 @@ def _proportional(pid: int) -> float:
 
 
 def _save(plan: Plan, folder: Path) -> None:
-    arrays = {"input": plan.inputs[0], "y": plan.y, "center": plan.target_center, "scale": plan.target_scale}
-    ragged = {f"{name}_{i}": rows for name in ("train", "held") for i, rows in enumerate(getattr(plan, name))}
-    constants = {path.replace("/", "."): values for path, values in plan.constants.items()}
-    np.savez(folder / "plan.npz", repeat=plan.repeat_of_member, **arrays, **ragged, **constants)
+    arrays: dict[str, Any] = {path.replace("/", "."): values for path, values in plan.constants.items()}
+    arrays |= {"input": plan.inputs[0], "y": plan.y, "repeat": np.asarray(plan.repeat_of_member)}
+    arrays |= {"center": plan.target_center, "scale": plan.target_scale}
+    for name in ("train", "held"):
+        arrays |= {f"{name}_{member}": rows for member, rows in enumerate(getattr(plan, name))}
+    np.savez(folder / "plan.npz", **arrays)
 
 
 def _load(folder: Path) -> Plan:
@@ -126,7 +128,7 @@ def _load(folder: Path) -> Plan:
 
 
 def _write_plan(folder: str, is_tiny: str) -> None:
-    """The plan of (b), or of 600 of its rows, made in another process so that its making costs no memory here."""
+    """The plan of (b), or of 600 of its rows, made in another process to cost no memory here."""
     work = workload("b")
     if is_tiny == "1":
         rows = np.arange(600)

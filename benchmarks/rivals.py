@@ -1,7 +1,7 @@
 """The usual ways: Keras' ``fit`` once a fold, alone and under Optuna or KerasTuner; scikit-learn's networks.
 
-Each trains on standardised arrays in memory, without validation data while it trains, and predicts its held-out rows once at
-the end. Thread counts are the libraries' own defaults.
+Each trains on standardised arrays in memory, without validation data while it trains, and predicts its
+held-out rows once at the end. Thread counts are the libraries' own defaults.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def scikit_learn(work: Workload, members: Sequence[Member]) -> Measured:
 
     (config,) = work.configs
     network = MLPClassifier(
-        widths(config), batch_size=config["batch_size"], learning_rate_init=config["learning_rate"], alpha=0.0,
-        max_iter=work.n_epochs, n_iter_no_change=work.n_epochs, tol=0.0, random_state=0,
+        widths(config), batch_size=config["batch_size"], learning_rate_init=config["learning_rate"],
+        alpha=0.0, max_iter=work.n_epochs, n_iter_no_change=work.n_epochs, tol=0.0, random_state=0,
     )  # fmt: skip
     X, y = work.dataset.table.numbers, work.dataset.y[:, 0]
     folds = [(member.train, member.held) for member in members]

@@ -2,10 +2,11 @@
 
     python -m benchmarks.validity --data DATASETS [--draws 40] [--tables a,b] [--sampler random] [--out FOLDER]
 
-For each draw: n rows are drawn, a whole study runs on them, and the truth T of what the study reports (its winner, its ensemble:
-the fold models' mean score, not the bagged predictor's) is measured on rows that were not drawn. The statistic is S - T - C: S a
-reported score, C the luck of the draw, measured by the linear model, which is fixed before looking: its score on the drawn rows less its
-score on the rest. Every draw is appended to a file, so that an interrupted run goes on where it stopped.
+For each draw: n rows are drawn, a whole study runs on them, and the truth T of what the study reports (its
+winner, its ensemble: the fold models' mean score, not the bagged predictor's) is measured on rows that were not
+drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear model, which
+is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is appended to a file,
+so that an interrupted run goes on where it stopped.
 
 DATASETS is a folder with one folder per table: ``NAME/meta.json`` (``file``, ``target``) and the table.
 """
@@ -253,7 +254,10 @@ def main() -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.workers, context, max_tasks_per_child=25) as pool, open(file, "a") as stored:
+    with (
+        ProcessPoolExecutor(given.workers, context, max_tasks_per_child=25) as pool,
+        open(file, "a") as stored,
+    ):
         for future in as_completed([pool.submit(_work, arguments) for arguments in left]):
             line = future.result()
             if line is not None:

@@ -1,4 +1,4 @@
-"""One way on one workload, measured in a process of its own; the figures go to standard output as one line of JSON.
+"""One way on one workload, measured in a process of its own; the figures go out as one line of JSON.
 
 ``python -m benchmarks.worker WAY WORKLOAD [n_members [n_configs]]``, called by `benchmarks.engine`.
 """
@@ -13,7 +13,7 @@ from benchmarks.workloads import N_CONFIGS, workload
 
 
 def measure(way: str, name: str, n_members: int = 0, n_configs: int = N_CONFIGS) -> dict[str, Any]:
-    """The figures of one way; with ``n_members``, a rival fits only so many evenly chosen members and is scaled up."""
+    """The figures of one way; with ``n_members``, a rival fits only so many members and is scaled up."""
     from benchmarks import memory, ours, rivals
 
     if way in ("peak", "tiny_peak"):

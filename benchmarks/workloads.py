@@ -24,9 +24,9 @@ Config = dict[str, Any]
 N_EPOCHS_A, N_EPOCHS_B, N_EPOCHS_C = 30, 10, 30
 N_CONFIGS = 30
 TINY: Config = {
-    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none", "dropout": 0.0,
-    "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-3, "schedule": "constant",
-    "batch_size": 32,
+    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
+    "dropout": 0.0, "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-3,
+    "schedule": "constant", "batch_size": 32,
 }  # fmt: skip
 CONFIG_A: Config = {**TINY, "depth": 3, "width": 64, "dropout": 0.2}
 CONFIG_B: Config = {**TINY, "depth": 3, "width": 256, "batch_size": 256}
@@ -73,6 +73,7 @@ def workload(name: str, n_configs: int = N_CONFIGS) -> Workload:
     """The workload ``"a"``, ``"b"`` or ``"c"``; only the last has several configurations."""
     dataset = wide_table() if name == "b" else from_frame(*demo("breast_cancer"), name="breast_cancer")
     folds = make_folds(dataset, n_splits=5, n_repeats=1 if name == "b" else 3, rng=np.random.default_rng(0))
+    configs: tuple[Config, ...]
     if name == "a":
         configs, n_epochs = (CONFIG_A,), N_EPOCHS_A
     elif name == "b":
@@ -109,8 +110,8 @@ def n_weights(config: Mapping[str, Any], n_features: int, n_outputs: int) -> int
 def n_operations(work: Workload, config: Mapping[str, Any]) -> float:
     """Floating-point operations of the matrix products of one trial.
 
-    A product of ``(n, p)`` and ``(p, q)`` counts ``2 n p q``: three such for each layer and training row (forward, gradient
-    of the kernel, gradient of the input), but two for the first layer; one for each held-out row.
+    A product of ``(n, p)`` and ``(p, q)`` counts ``2 n p q``: three such for each layer and training row
+    (forward, gradients of kernel and input), but two for the first layer; one for each held-out row.
     """
     sizes = [work.dataset.schema.n_columns, *widths(config), work.dataset.n_outputs]
     products = [before * after for before, after in pairwise(sizes)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.losses import Loss, LossName, loss_of
+from ensemble.losses import Loss, LossName, many_losses_of
 from ensemble.table import Floats, check_table, is_one_of_many
 
 
@@ -148,8 +148,7 @@ def collapse(
     if not -1.0 <= threshold <= 1.0:
         raise ValueError(f"threshold must lie between -1 and 1, got {threshold}")
     alike = residual_correlation(candidates, y, row_weights) > threshold
-    function = loss_of(loss)
-    losses = np.array([function(y, one, row_weights) for one in candidates])
+    losses = many_losses_of(loss)(y, candidates, row_weights)
     representative = np.arange(len(candidates), dtype=np.int64)
     kept: list[int] = []
     for i in np.argsort(losses, kind="stable"):

@@ -13,6 +13,10 @@ from ensemble.table import Floats, is_one_of_many, is_zero_one, shares
 Loss = Callable[[Floats, Floats, Floats | None], float]
 """`loss(y, predictions, row_weights)`, lower is better; all rows count the same without weights."""
 
+ManyLosses = Callable[[Floats, Floats, Floats | None], NDArray[np.float64]]
+"""`losses(y, candidates (n_candidates, n_rows, n_outputs), row_weights)` -> `(n_candidates,)`, as `Loss` of
+each. A loss function that has one as its attribute `of_many` is asked once for many candidates."""
+
 LossName = Literal["log_loss", "squared_error"]
 
 CLIP = 1e-7  # of probabilities, inside the logarithm; float32 can still tell 1 - 1e-7 from 1
@@ -74,3 +78,14 @@ def loss_of(loss: Loss | LossName) -> Loss:
     if loss not in _NAMED:
         raise ValueError(f"loss must be a function or one of {sorted(_NAMED)}, got {loss!r}")
     return _NAMED[loss]
+
+
+def many_losses_of(loss: Loss | LossName) -> ManyLosses:
+    """Return the function for many candidates at once: the loss's own `of_many`, or one after another."""
+    function = loss_of(loss)
+    own: ManyLosses | None = getattr(function, "of_many", None)
+
+    def one_by_one(y: Floats, candidates: Floats, row_weights: Floats | None) -> NDArray[np.float64]:
+        return np.array([function(y, one, row_weights) for one in candidates], dtype=np.float64)
+
+    return own or one_by_one

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.losses import CLIP, Loss, LossName, likelihoods, loss_of
+from ensemble.losses import CLIP, Loss, LossName, likelihoods, many_losses_of
 from ensemble.table import Floats, check_table
 
 TIE = 1e-12  # losses closer than this, relative to their size, are equal: rounding never decides
@@ -64,7 +64,8 @@ def select(
         Out-of-fold predictions, finite.
     y : (n_rows, n_outputs)
     loss : function or {"log_loss", "squared_error"}
-        Lower is better. The named ones take a vectorised path.
+        Lower is better. The named ones take a vectorised path, and so does a function with the attribute
+        `of_many` (`ensemble.losses.ManyLosses`).
     row_weights : (n_rows,), optional
         An integer weight counts as that many copies of the row.
     n_rounds : int
@@ -128,16 +129,18 @@ def _scorer(
     row_weights: Floats | None,
 ) -> Scorer:
     """Return a function from picks so far to the loss after each possible next pick."""
-    function = loss_of(loss)
+    function = many_losses_of(loss)
     if loss == "squared_error":
         return _score_squared_error(candidates, y, shares)
     if loss == "log_loss":
         return _score_log_loss(candidates, y, shares)
     wide = np.asarray(candidates, dtype=np.float64)
+    buffer = np.empty_like(wide)
 
     def score(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        total, n_next = np.tensordot(counts, wide, axes=1), counts.sum() + 1
-        return np.array([function(y, (total + one) / n_next, row_weights) for one in wide], dtype=np.float64)
+        np.add(wide, np.tensordot(counts, wide, axes=1), out=buffer)
+        np.divide(buffer, counts.sum() + 1, out=buffer)
+        return function(y, buffer, row_weights)
 
     return score
 

@@ -8,14 +8,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.history import History
 from reports.parts import bootstrap_counts, bootstrap_units
-from reports.replay import Decision, History, Rule, curves, decide_all, predictions
+from reports.replay import Decision, Rule, curves, decide_all, losses_at, predictions
 from reports.scoring import losses
 from search.metrics import Metric
 
 Array = NDArray[Any]
 Subject = Literal["winner", "ensemble"]
 SUBJECTS: tuple[Subject, ...] = ("winner", "ensemble")
+N_DRAWS_AT_ONCE = 128  # whose curves are held in memory
 
 OUT_OF_BAG_VARIANCE = float(np.e - 1.0)
 """How much more a score of fixed predictions varies over out-of-bag rows than over samples: those are a share
@@ -32,7 +34,7 @@ class Bootstrap:
         Losses on the out-of-bag rows; NaN where the metric is undefined there.
     decisions : tuple of Decision
     losses : (n_draws, n_trials)
-        Of every trial on the drawn rows, at the epoch chosen from all rows.
+        Of every trial on the drawn rows, at the epochs chosen from all rows.
     counts : (n_draws, n_rows) int
         How often each row was drawn.
     """
@@ -63,10 +65,13 @@ def bootstrap(
     """
     units = bootstrap_units(history.units, history.time, history.is_ever_held)
     counts = bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n_draws, rng=rng)
-    drawn_curves = curves(history, rule.metric, counts)
-    decisions = decide_all(history, rule, counts, drawn_curves, n_workers=n_workers)
+    decisions: list[Decision] = []
+    for start in range(0, n_draws, N_DRAWS_AT_ONCE):
+        some = counts[start : start + N_DRAWS_AT_ONCE]
+        some_curves = curves(history, rule.metric, some)
+        decisions += decide_all(history, rule, some, some_curves, n_workers=n_workers)
     scores = [_out_of_bag(history, rule.metric, d, w) for d, w in zip(decisions, counts, strict=True)]
-    at_full = drawn_curves[:, np.arange(history.n_trials), full.kept]
+    at_full = losses_at(history, rule.metric, full.kept, counts)
     winner, ensemble = np.array(scores).T
     return Bootstrap(winner, ensemble, tuple(decisions), at_full, counts)
 

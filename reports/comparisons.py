@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.history import History
 from reports.parts import bootstrap_counts, bootstrap_units, strata_of
-from reports.replay import History
 from reports.scoring import losses, pooled, row_losses
 from search import metrics
 from search.metrics import Metric
@@ -143,7 +143,7 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
 
     Parameters
     ----------
-    kept : (n_trials,) int
+    kept : (n_trials,) or (n_trials, n_members) int
         From a `Decision`.
     fold_of_row : (n_repeats, n_rows) int
         The fold that holds a row out, -1 for never. Empty folds are left out.
@@ -153,7 +153,7 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
         for repeat, folds in enumerate(fold_of_row)
         for fold in range(int(fold_of_row.max()) + 1)
     ]
-    tables = [np.asarray(table[k]) for table, k in zip(history.predictions, kept, strict=True)]
+    tables = [history.table(t, k) for t, k in enumerate(kept)]
     return np.array(
         [
             [
@@ -227,8 +227,8 @@ def overfitting(
 
     Parameters
     ----------
-    kept : (n_trials,) int
-        Epoch of every trial, from a `Decision`.
+    kept : (n_trials,) or (n_trials, n_members) int
+        Epochs of every trial, from a `Decision`.
     candidates : (n,) int
         Indices of the trials to compare.
 
@@ -297,7 +297,7 @@ def _candidate_losses(
     total = np.zeros((len(halves), len(candidates)))
     for repeat, is_held in enumerate(history.is_held):
         rows = np.flatnonzero(is_held)
-        tables = np.stack([history.predictions[t][kept[t]][repeat, rows] for t in candidates])
+        tables = np.stack([history.table(int(t), kept[t])[repeat, rows] for t in candidates])
         if metric.is_mean_of_rows:  # a half's sums are sums of its blocks' sums
             in_block = (blocks[rows][:, None] == np.arange(halves.shape[1])).astype(np.float64)
             sums = row_losses(metric, history.y[rows], tables) @ in_block

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from reports import parts as partition
 from reports.bootstrap import SUBJECTS, Bootstrap, Subject, bootstrap, interval, spread_factor
 from reports.comparisons import Difference, paired
-from reports.replay import STAGES, Decision, Frozen, History, Rule, Stage, curves, decide_all, predictions
+from reports.history import History
+from reports.replay import STAGES, Decision, Frozen, Rule, Stage, curves, decide_all, predictions
 from reports.scoring import pooled
 from search import metrics
 from search.metrics import Metric

@@ -19,6 +19,8 @@ _TYPES = {
     "family": "str",
     "score": "float64",
     "score_se": "float64",
+    "low": "float64",
+    "high": "float64",
     "scored": "str",
     "ensemble_weight": "float64",
     "train_validation_gap": "float64",
@@ -40,8 +42,8 @@ def leaderboard(run: Run) -> pd.DataFrame:
     The first four rows are always the dummy, the linear model, the best single trial and the ensemble; then
     come all trials, completed ones by score. `rank` counts completed trials. `scored` says on what a score
     stands: "out-of-fold" on held-out rows, which also picked the best single trial; "cross-fitted" when the
-    picking was done on other rows than the scoring. `train_validation_gap` is how much better the training
-    score is.
+    picking was done on other rows than the scoring, with the 95 % interval `low` to `high`.
+    `train_validation_gap` is how much better the training score is.
     """
     summary, sign = summary_of(run), 1.0 if is_higher_better(run) else -1.0
     trials = sorted(run.trials(), key=lambda trial: _place(trial, sign))
@@ -100,10 +102,11 @@ def _best_row(summary: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[s
     best = next((row for row in rows if row["rank"] == 1), None)
     if best is None:
         return _row(entry="best single", status="none")
-    crossfitted = part(summary, "best_single").get("crossfit_score")
-    if crossfitted is None:
+    record = part(summary, "best_single")
+    if record.get("crossfit_score") is None:
         return {**best, "entry": "best single"}
-    return {**best, "entry": "best single", "score": crossfitted, "score_se": None, "scored": "cross-fitted"}
+    honest = {"score": record["crossfit_score"], "low": record.get("low"), "high": record.get("high")}
+    return {**best, **honest, "entry": "best single", "score_se": None, "scored": "cross-fitted"}
 
 
 def _ensemble_row(summary: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -116,6 +119,8 @@ def _ensemble_row(summary: dict[str, Any], rows: Sequence[dict[str, Any]]) -> di
         family="ensemble",
         score=ensemble.get("score"),
         score_se=ensemble.get("score_se"),
+        low=ensemble.get("low"),
+        high=ensemble.get("high"),
         scored="cross-fitted",
         ensemble_weight=sum(row["ensemble_weight"] for row in members),
         parameters=_sum(row["parameters"] for row in members),

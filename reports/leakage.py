@@ -26,7 +26,7 @@ from reports.comparisons import (
     tibshirani,
 )
 from reports.estimates import Honest
-from reports.replay import History
+from reports.history import History
 from search.metrics import Metric
 from search.records import Run, write_aside
 
@@ -201,13 +201,14 @@ def _stage(
 def effective_by_stage(drawn: Bootstrap | None, is_pruned: Array, names: Sequence[str]) -> dict[str, float]:
     """Effective alternatives of each stage that can be replayed, added over its looks.
 
-    `epoch` and `prune` decide once per trial. Members are chosen together with their weights and counted
-    once; choices that hardly ever repeat count at most as many as there are draws.
+    `epoch` decides once per trial or model, `prune` once per trial. Members are chosen together with their
+    weights and counted once; choices that hardly ever repeat count at most as many as there are draws.
     """
     if drawn is None:
         return {}
     decisions = drawn.decisions
-    kept, pruned = (np.stack([getattr(d, name) for d in decisions]).T for name in ("kept", "is_pruned"))
+    kept = np.stack([d.kept.reshape(-1) for d in decisions]).T
+    pruned = np.stack([d.is_pruned for d in decisions]).T
     members = [tuple(np.flatnonzero(d.weights)) for d in decisions]
     found: dict[str, float] = {
         "epoch": sum(effective_alternatives(one.tolist()) for one in kept),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reports.honesty import honesty, sections
 from reports.leaderboard import cells, leaderboard
 from reports.markdown import section, table
 from reports.summary import baseline, facts_of, is_higher_better, metric_of, part, summary_of
@@ -50,6 +51,7 @@ def report(run: Run) -> dict[str, Any]:
         "best_single": part(summary, "best_single"),
         "baselines": summary.get("baselines") or [],
         "optimism": optimism(summary, is_higher_better(run)),
+        "honesty": honesty(run),
         "ledger": ledger_by_stage(run),
         "failures": failures(trials),
         "reproduce": {name: told.get(name) for name in ("command", "seed", "seeds", "versions")},
@@ -73,7 +75,7 @@ def verdict(summary: Mapping[str, Any], metric: str, is_higher: bool) -> str:
     if score is None:
         return "No ensemble: the study did not come that far."
     direction = "higher" if is_higher else "lower"
-    text = f"The ensemble scores {metric} {score:.4g} (cross-fitted; {direction} is better)."
+    text = f"The ensemble scores {metric} {score:.4g} (cross-fitted{_ends(summary)}; {direction} is better)."
     rivals = {
         "the dummy": baseline(summary, "dummy").get("score"),
         "the linear model": baseline(summary, "linear").get("score"),
@@ -89,6 +91,11 @@ def verdict(summary: Mapping[str, Any], metric: str, is_higher: bool) -> str:
     ]
     text += f" That is better than {_and(beaten)}." if beaten else ""
     return text + (f" It is not better than {_and(others)}." if others else "")
+
+
+def _ends(summary: Mapping[str, Any]) -> str:
+    low, high = (part(summary, "ensemble").get(end) for end in ("low", "high"))
+    return "" if low is None or high is None else f", 95 % interval {low:.4g} to {high:.4g}"
 
 
 def _best_single(summary: Mapping[str, Any]) -> float | None:
@@ -143,18 +150,19 @@ def failures(trials: list[Trial]) -> list[dict[str, Any]]:
 
 def markdown(facts: Mapping[str, Any], board: list[list[str]]) -> str:
     """The report as Markdown; `board` is the top of the leaderboard as text, header first."""
-    sections = [
+    parts = [
         f"# {facts['name']}",
         facts["verdict"],
         section("Data", _listed(facts["data"])),
         section("Splits", _listed(facts["splits"])),
         section("Leaderboard", table(board), _trials_sentence(facts["trials"])),
         section("Ensemble", *_ensemble_paragraphs(facts)),
+        *sections(facts["honesty"], facts["metric"]["name"]),
         section("Ledger", _LEDGER_WORDS, table(_ledger_cells(facts["ledger"]))),
         section("Failures", _failure_table(facts["failures"])),
         section("How to reproduce", *_reproduce(facts["reproduce"])),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 _LEDGER_WORDS = (

@@ -99,8 +99,13 @@ def _one_by_one(metric: Metric, y: Array, tables: Array, weights: Array) -> Arra
     return np.array([[metrics.loss(metric, y, table, w) for w in weights] for table in tables])
 
 
-def _column_by_column(curve: Callable[[Array, Array, Array], Array]) -> Pooled:
-    """Return the mean of a two-class measure over the columns where it is defined, turned into a loss."""
+def _column_by_column(
+    curve: Callable[[Array, Array, Array], Array], of_many: Callable[[Array, Array, Array], Array]
+) -> Pooled:
+    """Return the mean of a two-class measure over the columns where it is defined, turned into a loss.
+
+    `curve` scores one table under many weights, `of_many` many tables under one.
+    """
 
     def pooled(metric: Metric, y: Array, tables: Array, weights: Array) -> Array:
         masses = weights @ y
@@ -108,17 +113,66 @@ def _column_by_column(curve: Callable[[Array, Array, Array], Array]) -> Pooled:
         if metric.name == "auc":
             is_defined &= weights @ (1.0 - y) > 0
         total = np.zeros((len(tables), len(weights)))
-        for start in range(0, len(weights), N_WEIGHTS_AT_ONCE):
-            part = slice(start, start + N_WEIGHTS_AT_ONCE)
-            turned = np.ascontiguousarray(weights[part].T)
-            for i, table in enumerate(tables):
-                for j in np.flatnonzero(is_defined[part].any(axis=0)):
-                    area = curve(y[:, j], table[:, j], turned)
-                    total[i, part] -= np.where(is_defined[part, j], area, 0.0)
+        if len(weights) == 1:
+            for j in np.flatnonzero(is_defined[0]):
+                total[:, 0] -= of_many(y[:, j], tables[:, :, j], weights[0])
+        else:
+            _add_areas(total, curve, y, tables, weights, is_defined)
         n_defined = is_defined.sum(axis=1)
         return np.where(n_defined > 0, total / np.maximum(n_defined, 1), np.nan)
 
     return pooled
+
+
+def _add_areas(
+    total: Array,
+    curve: Callable[[Array, Array, Array], Array],
+    y: Array,
+    tables: Array,
+    weights: Array,
+    is_defined: Array,
+) -> None:
+    """Subtract what each column measures from the total `(n_tables, n_weights)`, a cacheful at a time."""
+    for start in range(0, len(weights), N_WEIGHTS_AT_ONCE):
+        part = slice(start, start + N_WEIGHTS_AT_ONCE)
+        turned = np.ascontiguousarray(weights[part].T)
+        for i, table in enumerate(tables):
+            for j in np.flatnonzero(is_defined[part].any(axis=0)):
+                area = curve(y[:, j], table[:, j], turned)
+                total[i, part] -= np.where(is_defined[part, j], area, 0.0)
+
+
+def _cumulated(y: Array, p: Array, w: Array) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
+    """Return masses at each distinct value of each row of `p (n_tables, n)`, rising, table behind table.
+
+    Positive and negative mass there, both summed until there, and where each table starts.
+    """
+    order = np.argsort(p, axis=1)
+    ranked = np.take_along_axis(p, order, axis=1)
+    is_start = np.ones(p.shape, bool)
+    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=is_start[:, 1:])
+    starts = np.flatnonzero(is_start)
+    ends = np.append(starts[1:], p.size) - 1
+    masses, sums = [], []
+    for mass in ((w * y)[order], (w * (1.0 - y))[order]):
+        masses.append(np.add.reduceat(mass.ravel(), starts))
+        sums.append(np.cumsum(mass, axis=1).ravel()[ends])
+    return masses[0], masses[1], sums[0], sums[1], np.searchsorted(starts, np.arange(len(p)) * p.shape[1])
+
+
+def _areas(y: Array, p: Array, w: Array) -> Array:
+    """Return the area under the ROC curve of each row of `p (n_tables, n_rows)`."""
+    positive, negative, _, below, firsts = _cumulated(y, p, w)
+    wins = np.add.reduceat(positive * (below - 0.5 * negative), firsts)
+    return np.asarray(wins / ((w @ y) * (w @ (1.0 - y))))
+
+
+def _precisions(y: Array, p: Array, w: Array) -> Array:
+    """Return the average precision of each row of `p (n_tables, n_rows)`."""
+    positive, _, hits, misses, firsts = _cumulated(y, -p, w)
+    found = hits + misses
+    precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
+    return np.asarray(np.add.reduceat(positive * precision, firsts) / (w @ y))
 
 
 def _sorted(p: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -198,8 +252,8 @@ def _r2(metric: Metric, y: Array, tables: Array, weights: Array) -> Array:
 
 
 _POOLED: dict[str, Pooled] = {
-    "auc": _column_by_column(_area),
-    "average_precision": _column_by_column(_precision),
+    "auc": _column_by_column(_area, _areas),
+    "average_precision": _column_by_column(_precision, _precisions),
     "balanced_accuracy": _balanced_accuracy,
     "f1": _f1,
     "r2": _r2,

@@ -14,7 +14,9 @@ from ensemble import collapse, crossfit, select
 from ensemble.model import Candidate, Ensemble
 from ensemble.selection import Selection
 from reports.estimates import Honest, estimate
-from reports.replay import History, Rule, history_of
+from reports.history import History, history_of
+from reports.replay import Rule
+from reports.scoring import losses
 from search import metrics
 from search.data import Dataset
 from search.objective import Objective, full_plan, loss_of
@@ -117,8 +119,8 @@ def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generat
         return _picked(metric, candidates, architectures, y, row_weights)
 
     def best_single(candidates: Array, y: Array, row_weights: Array | None) -> Array:
-        losses = [metrics.loss(metric, y, one, row_weights) for one in candidates]
-        chosen: Array = np.eye(len(candidates))[int(np.argmin(losses))]
+        found = MetricLoss(metric).of_many(y, candidates, row_weights)
+        chosen: Array = np.eye(len(candidates))[int(np.argmin(found))]
         return chosen
 
     def honest(decide: Any, generator: np.random.Generator) -> float:
@@ -145,6 +147,22 @@ def architecture_of(trial: Trial) -> str:
     return json.dumps([trial.family, FAMILIES[trial.family].structure(trial.config)], default=str)
 
 
+@dataclass(frozen=True)
+class MetricLoss:
+    """A metric turned into a loss that can also be asked for many tables at once."""
+
+    metric: metrics.Metric
+
+    def __call__(self, y: Array, predictions: Array, row_weights: Array | None) -> float:
+        """The loss of one table ``(n_rows, n_outputs)``."""
+        return metrics.loss(self.metric, y, predictions, row_weights)
+
+    def of_many(self, y: Array, tables: Array, row_weights: Array | None) -> Array:
+        """The loss of each of ``(n_tables, n_rows, n_outputs)``."""
+        weights = np.ones(len(y)) if row_weights is None else np.asarray(row_weights)
+        return losses(self.metric, y, tables, weights[None])[:, 0]
+
+
 def choose_members(metric: metrics.Metric) -> Callable[[Array, Sequence[Any], Array, Array], Array]:
     """The rule by which members and weights are chosen, for a replay on any weighted rows."""
 
@@ -162,7 +180,7 @@ def _picked(
     row_weights: Array | None,
 ) -> tuple[Array, Array, Selection]:
     """Weights of all candidates, which of them are distinct, and how the distinct ones were selected."""
-    loss: Any = NAMED_LOSSES.get(metric.name) or (lambda y, p, w: metrics.loss(metric, y, p, w))
+    loss: Any = NAMED_LOSSES.get(metric.name) or MetricLoss(metric)
     keep = collapse(candidates, architectures, y=y, row_weights=row_weights, loss=loss).keep
     selection = select(candidates[keep], y, loss=loss, row_weights=row_weights, n_rounds=N_ROUNDS)
     weights = np.zeros(len(candidates))
@@ -184,14 +202,15 @@ def replay(
 
     Where each fold has its own epoch from an inner slice, pruning and patience did not look at held-out rows.
     """
-    looks_at_held = recipe.epoch_choice in ("common", "fixed")
+    looks_at_held = recipe.epoch_choice != "inner"
     history = history_of(
         run,
         dataset.y,
         architecture=architecture_of,
         units=folds.units,
         time=dataset.time,
-        has_epochs=recipe.epoch_choice == "common",
+        has_epochs=recipe.epoch_choice in ("common", "fold"),
+        fold_of_row=folds.fold_of_row if recipe.epoch_choice == "fold" else None,
     )
     rule = Rule(
         metric=metric,

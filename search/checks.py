@@ -1,4 +1,4 @@
-"""What is done with a finished run: open its holdout, evaluate it on a table, try it with fresh seeds, test it on noise."""
+"""What is done with a finished run: open its holdout, evaluate it, try it with fresh seeds, test it on noise."""
 
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ def _again(objective: Objective, trial: Trial) -> Array:
     fixed = replace(objective.defaults, checkpoints=epochs, epoch_choice="fixed")
     again = replace(objective, defaults=fixed)
     trained = objective.process.train(again.request(trial.number, trial.family, trial.config, {}))
-    return trained.out_of_fold[trained.chosen_index].astype(np.float64)
+    table: Array = trained.out_of_fold[trained.chosen_index].astype(np.float64)
+    return table
 
 
 def _score(prepared: Prepared, table: Array) -> float:
@@ -206,7 +207,8 @@ class SelfTest:
         """The result in words."""
         verdict = "shows chance, as it must" if self.is_chance else "claims to have learned from noise"
         return (
-            f"on permuted targets the study reports {self.metric} {self.score:.4g} (chance {self.chance:.4g}, "
+            f"on permuted targets the study reports {self.metric} {self.score:.4g} "
+            f"(chance {self.chance:.4g}, "
             f"printed elsewhere {self.printed:.4g}): it {verdict}"
         )
 

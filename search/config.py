@@ -105,8 +105,10 @@ class StudyConfig(BaseModel):
     patience: Annotated[float, Field(ge=0)] = 2.0
     """A trial ends at this multiple of its best epoch so far, not before epoch 25; 0: never early."""
     epoch_choice: Literal["common", "inner", "fold", "fixed"] = "common"
-    """How a trial's epoch is chosen: one for all folds on their mean curve; each fold's own on a slice of its training
-    rows; each fold's own on its held-out rows; or the last."""
+    """How a trial's epoch is chosen: one for all folds on their mean curve; each fold's own on a slice of its
+    training rows; each fold's own on its held-out rows; or the last."""
+    leak_budget: bool = False
+    """Whether the study stops when another trial is expected to add more optimism than it gains."""
     max_failures: Annotated[int, Field(ge=1)] = 5
     """Failed trials in a row that end the study."""
     families: Annotated[Names, Field(min_length=1)] = ("mlp",)

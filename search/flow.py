@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from reports.budget import LeakBudget, Trajectory
+from ensemble.model import Candidate
 from reports.estimates import Honest
 from reports.leakage import accounts
 from reports.leakage import write as write_accounts
@@ -27,7 +29,7 @@ from search.records import Run, Trial, versions
 from search.splits import Folds
 from search.study import Budget, Study
 from search.training.plan import Plan
-from search.training.process import TrainingProcess, start_server
+from search.training.process import TrainingFailed, TrainingProcess, start_server
 from search.training.recipe import Recipe
 from search.training.trained import pooled_loss
 from spaces.families import FAMILIES
@@ -166,6 +168,7 @@ class Searched:
     is_interrupted: bool
     n_announced: int
     n_withheld: int
+    leak_budget: dict[str, Any] | None
 
 
 def _search(
@@ -180,13 +183,33 @@ def _search(
     proposer, is_adaptive = _proposer(run, config, prepared)
     watch = _Watch(run, prepared, progress)
     budget = Budget(config.trials, config.time, config.max_failures)
-    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, watch)
+    leak = _Leak(run, config, prepared) if config.leak_budget else None
+    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, watch, leak)
     try:
         reason, is_interrupted = running.run_all(), False
     except KeyboardInterrupt:
         reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
-    ladder = watch.ladder
-    return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld)
+    ladder, did = watch.ladder, leak.budget.to_json() if leak else None
+    return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld, did)
+
+
+class _Leak:
+    """Ends a study when another trial is not worth its leak."""
+
+    def __init__(self, run: Run, config: StudyConfig, prepared: Prepared) -> None:
+        dataset, self._run, self._has_epochs = prepared.dataset, run, config.epoch_choice == "common"
+        trajectory = Trajectory(
+            prepared.metric, dataset.y, rng=prepared.seeds.rng("budget"), units=prepared.folds.units,
+            time=dataset.time,
+        )  # fmt: skip
+        self.budget = LeakBudget(trajectory)
+
+    def __call__(self, trial: Trial) -> str | None:
+        if trial.status not in ("completed", "pruned"):
+            return None
+        stored = self._run.out_of_fold(trial.number)
+        own = stored if self._has_epochs or trial.chosen_index is None else stored[[trial.chosen_index]]
+        return self.budget.add(own, is_completed=trial.status == "completed")
 
 
 class _Watch:
@@ -257,6 +280,7 @@ def _summary(
         "n_pruned": _count(searched.trials, "pruned"),
         "n_duplicate": _count(searched.trials, "duplicate"),
         "ladder": {"n_announced": searched.n_announced, "n_withheld": searched.n_withheld},
+        "leak_budget": searched.leak_budget,
     }
 
 
@@ -303,11 +327,25 @@ def _conclude(
         "n_distinct": choice.n_distinct,
         "difference": honest.difference.to_json(),
     }
-    if config.final == "bag":
-        candidates = assembly.bagged(run, members)
-    else:
-        candidates = assembly.refitted(dataset, objective, members, max(1, prepared.folds.n_repeats))
+    candidates, summary["ensemble"]["final"] = _final(run, config, prepared, objective, members)
     assembly.save_ensemble(run, dataset, candidates, {"metric": metric.name, **summary["ensemble"]})
+
+
+def _final(
+    run: Run,
+    config: StudyConfig,
+    prepared: Prepared,
+    objective: Objective,
+    members: Sequence[tuple[Trial, float]],
+) -> tuple[list[Candidate], str]:
+    """The members' fold models, or the members trained again on all rows; which of the two, if that fails."""
+    if config.final == "bag":
+        return assembly.bagged(run, members), "bag"
+    n_models = max(1, prepared.folds.n_repeats)
+    try:
+        return assembly.refitted(prepared.dataset, objective, members, n_models), "refit"
+    except TrainingFailed as failure:
+        return assembly.bagged(run, members), f"bag, because the refit failed: {failure}"
 
 
 def _reckon(run: Run, config: StudyConfig, prepared: Prepared) -> Honest:

@@ -16,7 +16,7 @@ class Ladder:
     """Announces a trial only if it beats the announced one by more than the noise of their difference.
 
     With paired losses l of the n rows, a trial is announced when
-    ``mean(l_announced - l_new) > sd(l_new - l_announced) / sqrt(n)`` (Blum & Hardt 2015, the parameter-free Ladder).
+    ``mean(l_announced - l_new) > sd(l_new - l_announced) / sqrt(n)`` (the parameter-free Ladder).
     """
 
     def __init__(self) -> None:

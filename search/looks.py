@@ -1,4 +1,4 @@
-"""Looks at rows that no decision has used: the sealed holdout and other labelled tables, each look counted."""
+"""Looks at rows that no decision has used: the sealed holdout and other labelled tables, each counted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def record(
 ) -> Look:
     """Score rows, count the look and enter it in the ledger.
 
-    A look after the first at the same rows is contaminated: what a person saw then may have steered the run since.
+    A look after the first at the same rows is contaminated: what a person saw then may have steered the run.
     """
     earlier = [look for look in looks(run) if look["digest"] == digest]
     low, high = bootstrap_interval(metric, y, p, units, np.random.default_rng(0))
@@ -101,7 +101,7 @@ def record(
 def bootstrap_interval(
     metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any], rng: np.random.Generator
 ) -> tuple[float, float]:
-    """95 % percentile interval of a score under the bootstrap of units (Efron 1979); NaN draws are left out."""
+    """95 % percentile interval of a score, bootstrapping units (Efron 1979); NaN draws are left out."""
     codes = np.unique(units, return_inverse=True)[1]
     n_units = int(codes.max()) + 1
     scores = []

@@ -21,7 +21,7 @@ from spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest", "audit")
+PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest", "audit", "budget")
 
 
 class LeakError(ValueError):
@@ -84,6 +84,7 @@ def prepare(config: StudyConfig) -> Prepared:
         rows, sealed = whole.row_ids[kept], whole.row_ids[apart]
     dataset, findings = _audited(config, frame.iloc[rows], target, seeds)
     development = rows[dataset.row_ids]
+    dataset = replace(dataset, n_dropped=whole.n_dropped, notes=whole.notes)
     return replace(lay_out(config, dataset), development=development, sealed=sealed, findings=findings)
 
 
@@ -158,7 +159,7 @@ def family_of(config: StudyConfig) -> str:
 
 
 def read_dataset(config: StudyConfig) -> Dataset:
-    """All rows that have a target, sealed ones too: for what comes before the sealing or after the opening."""
+    """All rows that have a target, sealed ones too: for what comes before sealing or after opening."""
     frame, target = read_frame(config)
     return _interpreted(frame, target, config)
 

@@ -104,6 +104,9 @@ def study(
     final: Annotated[
         str | None, typer.Option(help="Predict with fold models: bag, or refit. [default: bag]")
     ] = None,
+    leak_budget: Annotated[
+        bool | None, typer.Option("--leak-budget", help="Stop when a trial is not worth its leak.")
+    ] = None,
     max_failures: Annotated[
         int | None, typer.Option(help="Failures in a row that end it. [default: 5]")
     ] = None,
@@ -239,13 +242,13 @@ def audit_table(
     python -m search.run audit table.csv --target price
     python -m search.run audit table.csv --target price --against new.csv --strict
 
-    Look for leaks in a table before any training: duplicates, target proxies, identifiers, time, groups, drift.
+    Look for leaks before any training: duplicates, target proxies, identifiers, time, groups, drift.
 
     Exit codes: 0 no error found, 1 an error found, 2 a mistake in what was asked.
     """
     given = {
-        "data": data, "target": target, "demo": demo, "groups": groups, "time_column": time_column, "drop": drop,
-        "keep": keep, "task": task,
+        "data": data, "target": target, "demo": demo, "groups": groups, "time_column": time_column,
+        "drop": drop, "keep": keep, "task": task,
     }  # fmt: skip
     asked = configuration.load(None, {key: value for key, value in given.items() if value not in (None, [])})
     from search.audit import findings_table
@@ -268,8 +271,8 @@ def open_holdout(run: RunFolder, debug: Debug = False) -> int:
     """\b
     python -m search.run open-holdout runs/price
 
-    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one, or one after
-    the run was changed, is marked as contaminated.
+    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one is marked
+    as contaminated.
     """
     from search import checks
 

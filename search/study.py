@@ -39,6 +39,8 @@ class Study:
         Whether proposals depend on earlier losses, which makes each of them a look.
     on_trial : callable
         Called with each trial and all trials so far, after it is on the disk.
+    enough : callable, optional
+        Called with each trial, after it is on the disk: the reason to end the study, None to go on.
     """
 
     run: Run
@@ -49,13 +51,14 @@ class Study:
     budget: Budget
     is_adaptive: bool
     on_trial: Callable[[Trial, list[Trial]], None]
+    enough: Callable[[Trial], str | None] | None = None
     trials: list[Trial] = field(default_factory=list)
     _first_of: dict[str, Trial] = field(default_factory=dict)
 
     def run_all(self) -> str:
         """Run trials until something ends the study; the result says what did."""
-        started = time.monotonic()
-        while (reason := self._reason_to_stop(time.monotonic() - started)) is None:
+        started, enough = time.monotonic(), None
+        while (reason := self._reason_to_stop(time.monotonic() - started) or enough) is None:
             proposal = self.proposer.ask()
             if proposal is None:
                 return f"the space was exhausted after {len(self.trials)} trials"
@@ -64,6 +67,7 @@ class Study:
             self._keep(trial, trained)
             self._tell(proposal, trial)
             self.on_trial(trial, self.trials)
+            enough = self.enough(trial) if self.enough else None
         return reason
 
     def _reason_to_stop(self, seconds: float) -> str | None:

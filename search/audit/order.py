@@ -18,7 +18,7 @@ from spaces.schema import Column
 
 FEWEST_MOMENTS = 10
 RELEVANT = 0.10  # of what the model explains, lost when it is trained on the past alone
-_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 16, 4, 12, 10
+_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 16, 4, 12, 6
 _MOST = 3
 _DATE = re.compile(r"(?:1[5-9]|20|21)\d\d[-/.]|[-/. ](?:1[5-9]|20|21)\d\d\b")
 

@@ -241,6 +241,8 @@ class _Course:
         plan = self._plan
         rows = plan.stop if self._choice == "inner" and plan.stop is not None else plan.held
         predictions = self._trainer.predict(rows)
+        if not all(np.isfinite(values).all() for values in predictions):
+            return np.nan, np.full(plan.n_members, np.nan)
         if self._choice != "inner":
             self._tables.append(plan.out_of_fold(predictions))
         if self._choice in ("common", "fixed"):

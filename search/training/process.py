@@ -96,6 +96,7 @@ class TrainingProcess:
             self._stop()
             raise TrainingFailed(f"the training process died with exit code {code}: out of memory?") from None
         if isinstance(answer, str):
+            self._n_traced += 1  # a failure may have compiled a program too
             raise TrainingFailed(answer)
         self._n_traced += answer.is_traced
         return answer  # type: ignore[no-any-return]

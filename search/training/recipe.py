@@ -75,8 +75,8 @@ class Recipe:
     @property
     def looks(self) -> tuple[int, ...]:
         """Epochs at which the held-out rows are looked at."""
-        if self.epoch_choice == "fixed" and self.checkpoints is None:
-            return (self.n_epochs,)
+        if self.epoch_choice == "fixed":
+            return (self.checkpoints or (self.n_epochs,))[-1:]
         return self.checkpoints or checkpoint_epochs(self.n_epochs)
 
 

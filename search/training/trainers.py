@@ -168,9 +168,12 @@ class FitTrainer:
     def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
         """See `Trainer`."""
         self._clock = _Clock(recipe, seed)
-        self._states = [
-            [*(w[member] for w in weights), *self._optimizer_start] for member in range(self._plan.n_members)
+        decay = getattr(self._model.optimizer, "decay", None)
+        start = [
+            np.full_like(value, recipe.weight_decay) if variable is decay else value
+            for variable, value in zip(self._model.optimizer.variables, self._optimizer_start, strict=True)
         ]
+        self._states = [[*(w[member] for w in weights), *start] for member in range(self._plan.n_members)]
 
     @property
     def _variables(self) -> list[Any]:
@@ -204,7 +207,7 @@ class FitTrainer:
         fitted = self._model.fit(
             _inputs(plan, rows), y.astype(np.float32), batch_size=recipe.batch_size, shuffle=False, verbose=0
         )
-        return float(fitted.history["loss"][-1])
+        return float(fitted.history.get("loss", next(iter(fitted.history.values())))[-1])
 
     def predict(self, rows: Sequence[Array]) -> list[Array]:
         """See `Trainer`."""

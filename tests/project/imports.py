@@ -14,7 +14,9 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
     "spaces": ("spaces",),
     "search": ("search", "spaces"),
     "ensemble": ("ensemble",),
-    **dict.fromkeys(ARTEFACT, ("ensemble", "spaces.schema", "spaces.task", "spaces.layers", "spaces.startup")),
+    **dict.fromkeys(
+        ARTEFACT, ("ensemble", "spaces.schema", "spaces.task", "spaces.layers", "spaces.startup")
+    ),
     "reports": ("reports", "search.records", "search.metrics"),
 }
 

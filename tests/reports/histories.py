@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ensemble import collapse, select
-from reports.replay import ChooseMembers, History, Rule
+from reports.history import History
+from reports.replay import ChooseMembers, Rule
 from search import metrics
 from search.metrics import Metric
 from search.pruning import ceilings
@@ -90,3 +91,12 @@ def small(
     jitter = world.rng.normal(0.0, 0.05, (n_trials, len(LOOKS), n_repeats, n_rows))
     tables = np.clip(predictions[:, :, None] + jitter, 0.01, 0.99)[..., None]
     return history(tables.astype(np.float32), y, **changes)
+
+
+def fold_histories(
+    tables: np.ndarray, y: np.ndarray, *, n_folds: int, n_repeats: int = 1, **changes: Any
+) -> History:
+    """The same predictions, with rows dealt to folds in turn, so that each fold chooses its own epoch."""
+    rows = np.arange(len(y))
+    shifted = np.stack([rows // n_folds**repeat % n_folds for repeat in range(n_repeats)])
+    return history(tables, y, **({"fold_of_row": shifted} | changes))

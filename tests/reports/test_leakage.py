@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.estimates import Honest, estimate
+from reports.history import History
 from reports.leakage import SCORE_COLUMNS, STAGE_COLUMNS, accounts, bound, paired_sigma, used_nats, write
-from reports.replay import History
 from search.records import Run
 from tests.reports.histories import first_only, history, rule_for, small
 

@@ -12,17 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.replay import (
-    STAGES,
-    Decision,
-    History,
-    Rule,
-    curves,
-    decide,
-    decide_all,
-    history_of,
-    predictions,
-)
+from reports.history import History, history_of
+from reports.replay import STAGES, Decision, Rule, curves, decide, decide_all, predictions
 from search import metrics
 from search.pruning import ceilings
 from search.records import Run, RunError, Trial
@@ -232,7 +223,7 @@ def test_epochs_of_each_fold_are_not_taken_for_a_common_one(tmp_path: Path) -> N
     run, made = Run.create(tmp_path / "run"), small(0)
     run.save_out_of_fold(0, made.predictions[0])
     run.append_trial(Trial(0, "mlp", {}, "completed", chosen_epoch=8, kept_epochs=LOOKS[:4], chosen_index=4))
-    with pytest.raises(RunError, match="epochs are replayed where a trial has one for all folds"):
+    with pytest.raises(RunError, match=r"a trial has one for all; in the run .* trial 0 has one for each"):
         history_of(run, made.y, architecture=lambda t: 0)
     read = history_of(run, made.y, architecture=lambda t: 0, has_epochs=False)
     assert read.epochs == ((8,),)
@@ -249,7 +240,7 @@ def test_a_run_in_which_nothing_was_completed_has_no_history(tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("demo", ["breast_cancer", "wine"])
 def test_with_equal_weights_a_real_study_comes_back(tmp_path: Path, demo: str) -> None:
-    from search.assembly import _architecture
+    from search.assembly import architecture_of
     from search.data import demo as demo_table
     from search.data import from_frame
     from search.training.recipe import Recipe
@@ -260,7 +251,7 @@ def test_with_equal_weights_a_real_study_comes_back(tmp_path: Path, demo: str) -
     )
     run, dataset = Run.open(tmp_path / "run"), from_frame(*demo_table(demo))
     metric = metrics.metric_for("log_loss", dataset.task)
-    history = history_of(run, dataset.y, architecture=_architecture)
+    history = history_of(run, dataset.y, architecture=architecture_of)
     recipe = Recipe(n_epochs=30)
     rule = Rule(metric, choose_real(metric), ceilings, recipe.looks, recipe.patience)
     found = decide(history, rule, np.ones(dataset.n_rows))

@@ -222,3 +222,21 @@ def test_an_interruption_keeps_what_is_finished(run: Run) -> None:
     with pytest.raises(KeyboardInterrupt):
         running.run_all()
     assert len(running.trials) == len(run.trials()) == 2
+
+
+def test_the_hook_ends_it_with_its_reason(run: Run) -> None:
+    seen: list[int] = []
+
+    def enough(trial: Trial) -> str | None:
+        assert len(run.trials()) == trial.number + 1, "asked after the trial is on the disk"
+        seen.append(trial.number)
+        return "that will do" if trial.number == 2 else None
+
+    running = _study(run, Objective(lambda n: CURVE), Proposer(run), Budget(9), enough=enough)
+    assert running.run_all() == "that will do" and seen == [0, 1, 2] and len(run.trials()) == 3
+
+
+def test_the_budget_of_trials_is_the_reason_where_both_end_it(run: Run) -> None:
+    running = _study(run, Objective(lambda n: CURVE), Proposer(run), Budget(2), enough=lambda trial: "enough")
+    running.trials.append(Trial(0, "mlp", {}, "failed"))
+    assert running.run_all() == "all 2 trials were run"

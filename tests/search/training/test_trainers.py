@@ -146,7 +146,6 @@ def test_fit_starts_each_member_anew_and_follows_the_schedule() -> None:
     assert np.abs(_fitted(slower)[0] - 1).max() < 0.1 * np.abs(kernels - 1).max()
 
 
-@pytest.mark.xfail(strict=True, reason="FitTrainer never hands the weight decay to AdamW")
 def test_fit_decays_weights() -> None:
     plain, decayed = (
         _fitted(Recipe(optimizer="adamw", learning_rate=0.01, weight_decay=decay, batch_size=8, n_epochs=2))

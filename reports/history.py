@@ -1,0 +1,170 @@
+"""What a study's trials predicted for the rows they did not learn from, as a replay reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.records import Run, RunError, Trial
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """What trials predicted for the rows they did not learn from.
+
+    Attributes
+    ----------
+    y : (n_rows, n_outputs)
+    numbers : tuple of int
+        Trials with stored predictions, in the order in which they were run.
+    is_completed : (n_trials,) bool
+        False for those that were pruned: they cannot be revived.
+    architectures : tuple of hashable
+    epochs : tuple of tuple of int
+        Checkpoints of each trial with stored predictions, rising.
+    predictions : tuple of (n_kept, n_repeats, n_rows, n_outputs)
+        NaN where a row was not held out in a repeat, the same for all trials. May be memory-mapped.
+    units : (n_rows,)
+        Rows that belong together (groups, duplicates) share a number.
+    time : (n_rows,) or None
+        Sort key of time-ordered data.
+    fold_of_row : (n_repeats, n_rows) int or None
+        The fold that holds a row out, -1 for never, where each fold chose its own epoch; None: one epoch per
+        trial.
+
+    Raises
+    ------
+    ValueError
+        When shapes do not fit, or no trial was completed.
+    """
+
+    y: Array
+    numbers: tuple[int, ...]
+    is_completed: NDArray[np.bool_]
+    architectures: tuple[Hashable, ...]
+    epochs: tuple[tuple[int, ...], ...]
+    predictions: tuple[Array, ...]
+    units: Array
+    time: Array | None = None
+    fold_of_row: Array | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.numbers), len(self.is_completed), len(self.architectures), len(self.epochs)}
+        if sizes != {len(self.predictions)} or not np.any(self.is_completed):
+            raise ValueError(f"a replay needs a completed trial and one entry for each, got {sizes} entries")
+        for epochs, table in zip(self.epochs, self.predictions, strict=True):
+            shape = (len(epochs), self.predictions[0].shape[1], *self.y.shape)
+            if table.shape != shape or list(epochs) != sorted(set(epochs)):
+                raise ValueError(f"predictions at rising epochs {epochs} must be {shape}, got {table.shape}")
+        if self.fold_of_row is not None and not np.array_equal(self.fold_of_row >= 0, self.is_held):
+            raise ValueError(
+                "fold_of_row must name a fold for each row that a repeat holds out, and no other"
+            )
+
+    @property
+    def n_trials(self) -> int:
+        """Trials with stored predictions."""
+        return len(self.numbers)
+
+    @cached_property
+    def is_held(self) -> NDArray[np.bool_]:
+        """Whether a repeat holds a row out, `(n_repeats, n_rows)`."""
+        return ~np.isnan(self.predictions[0][0, :, :, 0])
+
+    @property
+    def is_ever_held(self) -> NDArray[np.bool_]:
+        """Whether any repeat holds a row out, `(n_rows,)`."""
+        return np.asarray(self.is_held.any(axis=0))
+
+    @cached_property
+    def member_of_row(self) -> Array:
+        """Member that holds a row out `(n_repeats, n_rows)`, fold by fold in each repeat; 0 for none."""
+        folds = np.zeros(self.is_held.shape, np.int64) if self.fold_of_row is None else self.fold_of_row
+        first = np.arange(len(folds))[:, None] * (int(folds.max()) + 1)
+        return np.where(folds >= 0, first + folds, 0)
+
+    @cached_property
+    def members(self) -> tuple[tuple[int, Array], ...]:
+        """Repeat and held rows of each member, repeat by repeat."""
+        n_folds = int(self.member_of_row[0].max()) + 1
+        member_of_row = np.where(self.is_held, self.member_of_row, -1)
+        return tuple(
+            (repeat, np.flatnonzero(members == repeat * n_folds + fold))
+            for repeat, members in enumerate(member_of_row)
+            for fold in range(n_folds)
+        )
+
+    def table(self, trial: int, kept: Array) -> Array:
+        """Predictions of a trial `(n_repeats, n_rows, n_outputs)` at its kept epoch, or its members'."""
+        stored = self.predictions[trial]
+        if np.ndim(kept) == 0:
+            return np.asarray(stored[kept])
+        n_repeats, n_rows = self.is_held.shape
+        return np.asarray(stored[kept[self.member_of_row], np.arange(n_repeats)[:, None], np.arange(n_rows)])
+
+
+def history_of(
+    run: Run,
+    y: Array,
+    *,
+    architecture: Callable[[Trial], Hashable],
+    units: Array | None = None,
+    time: Array | None = None,
+    has_epochs: bool = True,
+    fold_of_row: Array | None = None,
+) -> History:
+    """Read the history of a run; predictions stay on the disk until they are used.
+
+    Parameters
+    ----------
+    has_epochs
+        Whether epochs were chosen on the held-out rows. If not, a trial's own predictions are all that is
+        read: right where epochs were fixed or chosen on inner rows.
+    fold_of_row : (n_repeats, n_rows) int, optional
+        Given where each fold chose its own epoch.
+
+    Raises
+    ------
+    RunError
+        If no trial was completed, or epochs were not chosen as said.
+    """
+    trials = sorted((t for t in run.trials() if t.status in ("completed", "pruned")), key=lambda t: t.number)
+    if not any(trial.status == "completed" for trial in trials):
+        raise RunError(f"a replay needs a completed trial, and the run {str(run.path)!r} has none")
+    kept = [_kept(run, trial, has_epochs, fold_of_row is not None) for trial in trials]
+    return History(
+        y=np.asarray(y, np.float64),
+        numbers=tuple(trial.number for trial in trials),
+        is_completed=np.array([trial.status == "completed" for trial in trials]),
+        architectures=tuple(architecture(trial) for trial in trials),
+        epochs=tuple(epochs for epochs, _ in kept),
+        predictions=tuple(tables for _, tables in kept),
+        units=np.arange(len(y)) if units is None else np.asarray(units),
+        time=time,
+        fold_of_row=fold_of_row,
+    )
+
+
+def _kept(run: Run, trial: Trial, has_epochs: bool, is_by_fold: bool) -> tuple[tuple[int, ...], Array]:
+    """Return a trial's epochs and its predictions there; those of its folds' epochs come last in the file."""
+    stored: Array = np.load(run.path / f"oof/{trial.number:05d}.npy", mmap_mode="r")
+    epoch, n_kept = trial.chosen_epoch or 1, len(trial.kept_epochs)
+    if not has_epochs:
+        index = trial.kept_epochs.index(epoch) if trial.chosen_index is None else trial.chosen_index
+        return (epoch,), stored[index : index + 1]
+    if len(stored) != n_kept + is_by_fold:
+        said, found = (
+            ("each fold has its own", "one for all") if is_by_fold else ("one for all", "one for each")
+        )
+        raise RunError(
+            f"epochs are replayed as said, a trial has {said}; in the run {str(run.path)!r} trial "
+            f"{trial.number} has {found}"
+        )
+    return trial.kept_epochs, stored[:n_kept]
