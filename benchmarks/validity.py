@@ -29,11 +29,13 @@ import pandas as pd
 
 SPACE = {
     "depth": [1, 2],
-    "width": [32, 64],
+    "width": 32,
     "shape": "constant",
     "activation": "relu",
     "normalization": "none",
     "l1": "off",
+    "l2": {"low": 1e-6, "high": 1e-2, "log": True},
+    "l2_on": True,
     "optimizer": "adam",
     "batch_size": 32,
 }
@@ -101,7 +103,7 @@ def one_draw(setting: Setting, data: str, number: int) -> dict[str, Any]:
     config = StudyConfig(
         demo="iris", metric=setting.metric, sampler=setting.sampler, trials=setting.n_trials, seed=seed,
         epochs=setting.epochs, splits=setting.splits, repeats=setting.repeats, space=SPACE,
-        epoch_choice=setting.epoch_choice,  # type: ignore[arg-type]
+        epoch_choice=setting.epoch_choice, draws=200,  # type: ignore[arg-type]
     )  # fmt: skip
     dataset = from_frame(drawn, meta["target"], task=_kind(meta), name=setting.table)
     prepared = lay_out(config, dataset)

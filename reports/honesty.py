@@ -159,4 +159,4 @@ def _cell(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    return "" if math.isnan(value) else text if value == int(value) else f"{value:.4g}"
+    return "" if math.isnan(value) else text if text.isdigit() else f"{value:.4g}"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.budget import LeakBudget, Trajectory
 from ensemble.model import Candidate
+from reports.budget import LeakBudget, Trajectory
 from reports.estimates import Honest
 from reports.leakage import accounts
 from reports.leakage import write as write_accounts

@@ -78,7 +78,7 @@ def audit(
     keep
         Columns known to be fine: what is found about them alone becomes a note.
     needs_near_duplicates
-        Also look for nearly equal rows.
+        Also report nearly equal rows; quick models never see them on both sides anyway.
     rng
         Source of samples, folds and seeds.
 
@@ -104,12 +104,12 @@ def audit(
     unused = (set(columns_to_drop(found)) | _text_columns(dataset, dates)) - set(keep)
     names = tuple(c.name for c in dataset.schema.columns if c.name not in unused)
     exact = equal_rows(quick.inputs(dataset, names)) if names else np.arange(dataset.n_rows)
+    near = near_duplicates(dataset, names, streams[0]) if names else exact
     found += find_duplicates(exact, dataset.y)
-    units = exact if dataset.groups is None else dataset.groups
-    if needs_near_duplicates and names:
-        near = near_duplicates(dataset, names, streams[0])
+    if needs_near_duplicates:
         together = dataset.duplicates if dataset.groups is None else dataset.groups
         found += find_near_duplicates(exact, near, together)
+    units = near if dataset.groups is None else dataset.groups
     if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
         rows = quick.draw(dataset.n_rows, quick.n_quick(len(names)), streams[1])
         proxies = find_proxies(quick.sample(dataset, names, units, rows), streams[1])

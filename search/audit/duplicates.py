@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.audit import quick
 from search.audit.finding import ALPHA, Finding, Severity, percent
 from search.audit.quick import inputs
 from search.data import Dataset
@@ -108,8 +109,10 @@ def near_duplicates(dataset: Dataset, names: tuple[str, ...], rng: np.random.Gen
         return exact
     values = X[first][:, is_number].astype(np.float64)
     kinds = equal_rows(np.column_stack([X[first][:, ~is_number], np.isnan(values)]).astype(np.float32))
-    spread = np.nanstd(values, axis=0, where=~np.isnan(values)) if values.size else np.ones(0)
-    values = np.nan_to_num((values - np.nanmean(values, axis=0)) / np.where(spread > 0, spread, 1.0))
+    present = ~np.isnan(values)
+    values = np.nan_to_num(values - quick.column_means(values))
+    spread = np.sqrt((values**2).sum(axis=0) / np.maximum(present.sum(axis=0), 1))
+    values /= np.where(spread > 0, spread, 1.0)
     pairs = _near_pairs(values, kinds, NEAR * _usual_distance(values, rng), rng)
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(first.size, first.size))
     return np.asarray(connected_components(links, directed=False)[1][exact], np.int64)

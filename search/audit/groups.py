@@ -138,7 +138,7 @@ def _likeness(s: quick.Sample, groups: np.ndarray) -> float:
     """Return how alike rows of a group are: the mean intraclass correlation of columns and targets."""
     g = quick.compact(groups[s.rows])
     values = np.column_stack([s.X, s.y]).astype(np.float64)
-    values = np.nan_to_num(values - np.nanmean(values, axis=0, where=~np.isnan(values)))
+    values = np.nan_to_num(values - quick.column_means(values))
     scale = values.std(axis=0)
     values = (values / np.where(scale > 0, scale, 1.0))[:, scale > 0]
     sums = np.column_stack([np.bincount(g, v) for v in values.T])

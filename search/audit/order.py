@@ -17,8 +17,8 @@ from search.data import Dataset
 from spaces.schema import Column
 
 FEWEST_MOMENTS = 10
-RELEVANT = 0.10  # of what the model explains, lost when it is trained on the past alone
-_N_BLOCKS, _FIRST, _FEWEST_PER_BLOCK, _N_TREES = 16, 4, 12, 6
+RELEVANT = 0.10  # of what the model explains, lost when its training rows lie further back
+_N_BLOCKS, _N_TRAIN, _FEWEST_PER_BLOCK, _N_TREES = 24, 6, 8, 10
 _MOST = 3
 _DATE = re.compile(r"(?:1[5-9]|20|21)\d\d[-/.]|[-/. ](?:1[5-9]|20|21)\d\d\b")
 
@@ -47,16 +47,16 @@ class Moments:
 
 @dataclass(frozen=True)
 class Growth:
-    """Loss on the same rows by models trained on the past or on rows of any time, and its p-value."""
+    """Loss on the same rows by models trained just before or long before, and the p-value of the growth."""
 
-    past: float
-    shuffled: float
+    near: float
+    far: float
     p: float
     n_rows: int
 
     def is_sure(self, alpha: float) -> bool:
-        """Tell whether the past is worse, surely and by a tenth of what is explained (or of a tenth)."""
-        return self.p < alpha and self.past - self.shuffled >= RELEVANT * max(1.0 - self.shuffled, RELEVANT)
+        """Tell whether the error grows, surely and by a tenth of what is explained (or of a tenth)."""
+        return self.p < alpha and self.far - self.near >= RELEVANT * max(1.0 - self.near, RELEVANT)
 
 
 def find_moments(dataset: Dataset, numbers: Mapping[str, np.ndarray]) -> tuple[Moments, ...]:
@@ -96,9 +96,11 @@ def _dates(texts: tuple[str, ...]) -> np.ndarray | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # pandas warns where it would guess text by text
-        for form in ("ISO8601", None):
+        for form, is_day_first in (("ISO8601", False), (None, False), (None, True)):
             try:
-                moments = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, format=form)
+                moments = pd.to_datetime(
+                    pd.Series(texts, dtype=object), utc=True, format=form, dayfirst=is_day_first
+                )
             except (ValueError, TypeError, UserWarning, OverflowError):
                 continue
             return np.asarray((moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
@@ -114,10 +116,9 @@ def find_time(
 ) -> tuple[Finding, ...]:
     """Report columns after which folds should be ordered in time.
 
-    A warning when the rows stand in the order of a date column, or when a quick model does worse on a block
-    of rows after training on the past than on equally many rows of any time: surely so over blocks
-    (corrected for the number of candidates), and by a tenth of what it explains. A date column with neither
-    gives a note.
+    A warning when the rows stand in the order of a date column, or when error grows with the gap to the
+    training rows: surely so over blocks of rows (corrected for the number of candidates), and by a tenth of
+    what a quick model explains. A date column with neither gives a note.
 
     Parameters
     ----------
@@ -153,7 +154,11 @@ def _growth(
     n_wanted: int,
     rng: np.random.Generator,
 ) -> Growth | None:
-    """Compare training on the past with training on any time, block by block; ``None`` for too few rows."""
+    """Compare training just before with training long before, block by block; ``None`` for too few rows.
+
+    Of 24 blocks of equally many rows, the last 12 are predicted, each from the 6 blocks before it and from as
+    many rows drawn from all blocks before those.
+    """
     timed = np.flatnonzero(~np.isnan(moments.values))
     rows = timed[quick.draw(timed.size, n_wanted, rng)]
     if rows.size < _N_BLOCKS * _FEWEST_PER_BLOCK or not names:
@@ -163,18 +168,20 @@ def _growth(
     if _is_sorted_by_target(s.y):
         return None
     block = np.arange(rows.size) * _N_BLOCKS // rows.size
-    past, shuffled = [], []
-    for b in range(_FIRST, _N_BLOCKS):
-        here = np.flatnonzero(block == b)
-        train = np.flatnonzero((block < b) & ~np.isin(s.units, s.units[here]))
-        if train.size:
-            past.append(_loss(s, train, here, rng))
-            shuffled.append(_shuffled_loss(s, train.size, here, rng))
-    if len(past) < 2:
+    near, far = [], []
+    for b in range(2 * _N_TRAIN, _N_BLOCKS):
+        held = np.flatnonzero(block == b)
+        earlier = (block < b) & ~np.isin(s.units, s.units[held])
+        just_before = np.flatnonzero(earlier & (block >= b - _N_TRAIN))
+        long_before = np.flatnonzero(earlier & (block < b - _N_TRAIN))
+        n_train = min(just_before.size, long_before.size)
+        if n_train:
+            near.append(_loss(s, just_before[just_before.size - n_train :], held, rng))
+            far.append(_loss(s, rng.choice(long_before, n_train, replace=False), held, rng))
+    if len(near) < 2:
         return None
-    ratio = float(np.mean([1.0 / b for b in range(_FIRST, _N_BLOCKS)]))
-    p = quick.tail_of_folds(np.array(past) - np.array(shuffled), ratio)
-    return Growth(float(np.mean(past)), float(np.mean(shuffled)), p, rows.size)
+    p = quick.tail_of_folds(np.array(far) - np.array(near), 1.0 / _N_TRAIN)
+    return Growth(float(np.mean(near)), float(np.mean(far)), p, rows.size)
 
 
 def _is_sorted_by_target(y: np.ndarray) -> bool:
@@ -192,28 +199,16 @@ def _loss(s: quick.Sample, train: np.ndarray, held: np.ndarray, rng: np.random.G
     return float(quick.losses(s.y[held], quick.predict(model, s.X[held])).mean())
 
 
-def _shuffled_loss(s: quick.Sample, n_train: int, here: np.ndarray, rng: np.random.Generator) -> float:
-    """Return the mean loss on a block, each half held out from models trained on rows of any time."""
-    half = rng.permutation(here.size) % 2
-    total = 0.0
-    for side in (0, 1):
-        held = here[half == side]
-        pool = np.flatnonzero(~np.isin(s.units, s.units[held]))
-        train = rng.choice(pool, min(n_train, pool.size), replace=False)
-        total += _loss(s, train, held, rng) * held.size
-    return total / here.size
-
-
 def _finding(moments: Moments, growth: Growth | None, severity: Severity) -> Finding:
     """Return the finding of one column."""
     name = moments.name
     says = f"{name!r} holds dates" if moments.is_date else f"{name!r} never turns"
     order = "the rows stand in its order" if moments.is_sorted else "the rows do not stand in its order"
-    numbers = "there are too few rows to compare past and future"
+    numbers = "too few rows to see whether error grows with time"
     if growth is not None:
         numbers = (
-            f"a quick model of the past leaves {percent(growth.past)} of the variance of later rows, one of "
-            f"equally many rows of any time {percent(growth.shuffled)} (p = {growth.p:.2g}, "
+            f"a quick model of the rows just before leaves {percent(growth.near)} of the target's variance, "
+            f"one of as many rows long before {percent(growth.far)} (p = {growth.p:.2g}, "
             f"{growth.n_rows:,} rows)"
         )
     remedy = (

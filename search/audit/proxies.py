@@ -54,7 +54,8 @@ def _judged(sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Gen
         fold_of_row = quick.folds(sample.strata, sample.units, rng)
         seed = quick.seed(rng)
         tree, forest = quick.tree(seed), quick.forest(seed, ALL_COLUMNS, _N_TREES)
-        by_one = _losses(sample, sample.X[:, [column]], fold_of_row, tree)
+        by_either = [_losses(sample, sample.X[:, [column]], fold_of_row, fit) for fit in (tree, forest)]
+        by_one = min(by_either, key=np.mean)
         by_rest = _losses(sample, sample.X[:, ~is_copy], fold_of_row, forest)
         together += float(_losses(sample, sample.X, fold_of_row, forest).mean()) / _N_REPEATS
         one += float(by_one.mean()) / _N_REPEATS

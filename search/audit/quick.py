@@ -84,6 +84,13 @@ def sample(dataset: Dataset, names: Sequence[str], units: np.ndarray, rows: np.n
     return Sample(tuple(names), X, standardised, strata, compact(units[rows]), rows)
 
 
+def column_means(values: np.ndarray) -> np.ndarray:
+    """Return the means of the present values ``(n_columns,)``, 0 where there are none."""
+    present = ~np.isnan(values)
+    total = np.where(present, values, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(present.sum(axis=0), 1))
+
+
 def compact(units: np.ndarray) -> np.ndarray:
     """Number the units 0, 1, ... ``(n_rows,)``."""
     return np.asarray(np.unique(units, return_inverse=True)[1], np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import time
 from collections import OrderedDict
@@ -147,6 +149,7 @@ class Engine:
             self.n_traced += 1
             while len(self._programs) > self._n_programs:
                 self._programs.popitem(last=False)
+                _return_memory()
         self._programs.move_to_end(key)
         return self._programs[key]
 
@@ -293,3 +296,11 @@ class _Course:
             repeat = plan.repeat_of_member[member]
             composed[repeat, rows] = tables[epochs.index(int(self.member_epochs[member]))][repeat, rows]
         return composed
+
+
+def _return_memory() -> None:
+    """Free what a dropped program held, and give it back to the system where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -23,7 +23,7 @@ from search.training.plan import Plan
 from search.training.trained import Diverged, Request, Trained
 from spaces.task import Task
 
-N_PROGRAMS_PER_PROCESS = 24
+N_PROGRAMS_PER_PROCESS = 12
 ROWS_FOR_ALL_CORES = 5000
 
 

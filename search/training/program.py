@@ -55,8 +55,8 @@ class Program:
         self._fixed = [_stacked(v, n_stacked, index) for index, v in enumerate(model.non_trainable_variables)]
         optimizer.build(self._trainable)
         self._optimizer_start = [(v, _start_value(v)) for v in optimizer.variables]
-        self.train = _compiled(self._train)
-        self.predict = _compiled(self._predict)
+        self.train = _compiled(self._train, self._train_signature())
+        self.predict = _compiled(self._predict, (tf.TensorSpec((n_stacked, None), tf.int32),))
 
     # -- state ------------------------------------------------------------
 
@@ -82,6 +82,14 @@ class Program:
             self._optimizer.decay.assign(weight_decay)
 
     # -- compiled ------------------------------------------------------------
+
+    def _train_signature(self) -> tuple[tf.TensorSpec, ...]:
+        """Types of the arguments of ``_train``; any number of rows, so that it is traced once."""
+        units = tf.TensorSpec((self._n_stacked, 1, self._y.shape[1]), tf.float64)
+        rows, rates = tf.TensorSpec((self._n_stacked, None), tf.int32), tf.TensorSpec((None,), tf.float32)
+        number, is_shuffled = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
+        seed = tf.TensorSpec((2,), tf.int32)
+        return (rows, units, units, rates, number, number, number, seed, is_shuffled)
 
     def _train(
         self,
@@ -209,13 +217,13 @@ class _Supplied:
             layer.noise = None
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], signature: Sequence[tf.TensorSpec]) -> Callable[..., Any]:
     """A graph of the function, traced at its first call, freed with its program.
 
     Gradients registered by ``tf.custom_gradient`` while tracing would keep the whole graph alive for ever;
     once the graph stands nobody asks for them again.
     """
-    graph = tf.function(function, reduce_retracing=True)
+    graph = tf.function(function, input_signature=signature)
 
     def call(*arguments: Any) -> Any:
         n_traces = graph.experimental_get_tracing_count()

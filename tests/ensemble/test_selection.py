@@ -55,6 +55,26 @@ def test_any_loss_may_be_given():
     np.testing.assert_allclose(chosen.weights, weights)
 
 
+def test_a_loss_of_many_candidates_is_asked_once_a_round():
+    candidates, y = table("binary", n_rows=120)
+    asked = []
+
+    class Brier:
+        def __call__(self, y, predictions, row_weights):
+            raise AssertionError("one at a time")
+
+        def of_many(self, y, tables, row_weights):
+            asked.append(tables.shape)
+            return ((tables - y) ** 2).mean(axis=2) @ (row_weights / row_weights.sum())
+
+    row_weights = np.random.default_rng(0).uniform(0, 2, len(y))
+    chosen = select(candidates, y, loss=Brier(), row_weights=row_weights, n_rounds=6)
+    assert asked == [candidates.shape] * 6
+    named = select(candidates, y, loss="squared_error", row_weights=row_weights, n_rounds=6)
+    assert chosen.path == named.path
+    np.testing.assert_array_equal(chosen.weights, named.weights)
+
+
 def test_keeps_the_best_prefix():
     # round 2 must add something, and everything spoils the exact first candidate
     y = np.zeros((2, 1))

@@ -171,12 +171,12 @@ def test_epochs_of_each_fold_are_too_good_when_printed_and_right_when_replayed()
         chance = draw.uniform(0.2, 0.8, 120)
         tables = np.clip(chance + draw.normal(0.0, 0.25, (6, 10, 120)), 0.02, 0.98)
         made = fold_histories(tables, (draw.random(120) < chance).astype(float), n_folds=5)
-        luck = metrics.loss(LOG_LOSS, made.y, tables.mean(axis=(0, 1))[:, None])
+        every = curves(replace(made, fold_of_row=None), LOG_LOSS, np.ones((1, 120)))
         for name, one in (("fold", made), ("common", replace(made, fold_of_row=None))):
             got = estimate(
                 one, rule, rng=np.random.default_rng(seed), n_rounds=2, n_draws=0, n_share_rounds=1
             )
-            reference = metrics.loss(LOG_LOSS, made.y, made.predictions[0][0, 0]) - truth
+            reference = every.mean() - truth
             errors = [got.winner.printed - truth - reference, got.winner.honest - truth - reference]
             found[name].append([*errors, got.winner.shares["epoch"]])
     fold, common = np.array(found["fold"]), np.array(found["common"])

@@ -42,6 +42,29 @@ def test_every_metric_agrees_with_its_definition(kind: str, name: str, seed: int
     np.testing.assert_allclose(losses(metric, y, tables, weights), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["auc", "average_precision"])
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    digits=st.sampled_from([1, 3, 20]),
+    shift=st.sampled_from([0.0, -0.5]),
+    weight=st.sampled_from([1.0, 100.0, 0.3]),
+)
+def test_rank_metrics_of_many_tables_agree_with_or_without_ties(
+    name: str, seed: int, digits: int, shift: float, weight: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    metric = metrics.metric_for(name, TASKS["binary"])
+    y = (rng.random((30, 1)) < 0.4).astype(float)
+    y[:2, 0] = 0.0, 1.0
+    tables = (rng.random((20, 30, 1)) + shift).round(digits)
+    tables[0, 5] = np.nextafter(tables[0, 4], 1.0)  # differ by less than a plain sort can keep apart
+    weights = rng.integers(0, 3, 30) * weight
+    weights[:2] = weight
+    expected = [metrics.loss(metric, y, table, weights) for table in tables]
+    np.testing.assert_allclose(losses(metric, y, tables, weights[None])[:, 0], expected, rtol=1e-12)
+
+
 def test_a_missing_class_makes_the_area_undefined() -> None:
     metric = metrics.metric_for("auc", TASKS["binary"])
     y = np.array([[0.0], [0.0], [1.0]])

@@ -222,3 +222,14 @@ def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not np.array_equal(refit.weights[-2][0], refit.weights[-2][1])
     assembly.save_ensemble(run, data, [bag], {"metric": "rmse"})
     assert (run.path / "ensemble" / "ensemble.json").is_file()
+
+
+def test_the_loss_of_many_tables_is_that_of_each() -> None:
+    y, predictions = _noise(0)
+    weights = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+    for name, metric in metrics.METRICS.items():
+        if "binary" in metric.tasks:
+            loss = assembly.MetricLoss(metrics.metric_for(name, plans.dataset().task))
+            for given in (None, weights):
+                expected = [loss(y, one, given) for one in predictions]
+                np.testing.assert_allclose(loss.of_many(y, predictions, given), expected, rtol=1e-10)
