@@ -15,7 +15,7 @@ from ensemble import artefact
 from ensemble.architecture import check_architecture
 from ensemble.card import model_card
 from ensemble.evaluation import Program
-from spaces.schema import Schema
+from spaces.schema import Schema, Table
 from spaces.task import Task
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ class Ensemble:
         SchemaError
             When columns are missing or hold what their kind does not allow.
         """
-        table = self.schema.read(_framed(frame, self.schema))
+        return self.predict_table(self.schema.read(_framed(frame, self.schema)))
+
+    def predict_table(self, table: Table) -> NDArray[np.float64]:
+        """Return what `predict_raw` does, for rows that are read by the schema already."""
         inputs: dict[str, NDArray[Any]] = {"numbers": table.numbers, "codes": table.codes}
         total = np.zeros((table.n_rows, self.task.n_outputs))
         if table.n_rows:

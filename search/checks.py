@@ -1,4 +1,4 @@
-"""What is done with a finished run: open its holdout, evaluate it, try it with fresh seeds, test it on noise."""
+"""What is done with a finished run: holdout, evaluation, fresh seeds, outer folds, permuted targets."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from search.objective import Objective
 from search.preparation import Prepared, lay_out, prepare, read_dataset, read_frame
 from search.progress import Progress
 from search.records import Run, RunError, Trial
+from search.splits import make_folds
 from search.targets import coded
 from search.training.process import TrainingProcess, start_server
 from search.training.trained import pooled_loss
@@ -174,6 +175,77 @@ def _score(prepared: Prepared, table: Array) -> float:
 
 
 @dataclass(frozen=True)
+class Nested:
+    """Whole studies on the outer training rows, scored on the outer held-out rows (Varma & Simon 2006).
+
+    Attributes
+    ----------
+    scores : tuple of float
+        Of each outer fold's ensemble, which predicts with all its fold models.
+    reported : tuple of float
+        What each outer fold's study reported for its ensemble.
+    winners : tuple of dict
+        Configuration of each outer fold's best single trial.
+    """
+
+    metric: str
+    scores: tuple[float, ...]
+    reported: tuple[float, ...]
+    winners: tuple[dict[str, Any], ...]
+
+    @property
+    def agreement(self) -> float:
+        """Share of parameters, on average over pairs of outer folds, on which the winners agree."""
+        pairs = [(a, b) for i, a in enumerate(self.winners) for b in self.winners[:i]]
+        shares = [np.mean([a.get(k) == b.get(k) for k in {*a, *b}]) for a, b in pairs]
+        return float(np.mean(shares)) if shares else 1.0
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        error = np.std(self.scores, ddof=1) / np.sqrt(len(self.scores))
+        return (
+            f"nested: {self.metric} {np.mean(self.scores):.4g} (standard error {error:.2g}, "
+            f"{len(self.scores)} outer folds); their studies reported {np.mean(self.reported):.4g}; "
+            f"winners agree on {100 * self.agreement:.0f} % of the parameters"
+        )
+
+
+def nested(path: Path, n_splits: int) -> Nested:
+    """Repeat the whole study within each of ``n_splits`` outer folds, in ``RUN/nested``; K times the cost."""
+    start_server()
+    run, config = Run.open(path), _config(path)
+    prepared = prepare(config)
+    _check_same_data(run, prepared)
+    dataset, metric = prepared.dataset, prepared.metric
+    outer = make_folds(dataset, n_splits=n_splits, n_repeats=1, rng=prepared.seeds.rng("nested"))
+    found = []
+    with Progress(config.trials, metric.name) as progress:
+        for member in outer.members():
+            progress.say(f"outer fold {member.fold + 1} of {outer.n_splits}")
+            inner = lay_out(config, dataset.take(member.train))
+            place = Run.create(_free(run.path / "nested" / f"{member.fold}"))
+            carry_out(place, config, inner, command="nested", progress=progress)
+            found.append(_outer_score(place, dataset, member.held, metric))
+    scores, reported, winners = zip(*found, strict=True)
+    result = Nested(metric.name, scores, reported, winners)
+    run.save_json("nested.json", {**result.__dict__, "agreement": result.agreement})
+    return result
+
+
+def _outer_score(
+    inner: Run, dataset: Dataset, held: Array, metric: metrics.Metric
+) -> tuple[float, float, dict[str, Any]]:
+    """Score of an inner study's ensemble on rows that it never saw, what it reported, and its winner."""
+    if not inner.has("ensemble"):
+        raise RunError(f"no trial of an outer fold was completed: see {inner.path}/trials.csv")
+    summary = inner.load_json("summary.json")
+    predictions = Ensemble.load(inner.path / "ensemble").predict_table(dataset.table.take(held))
+    winner = next(t for t in inner.trials() if t.number == summary["best_single"]["trial"])
+    return metric.score(dataset.y[held], predictions), summary["ensemble"]["score"], winner.config
+
+
+@dataclass(frozen=True)
 class SelfTest:
     """A small study on permuted targets, where nothing can be learned.
 
@@ -259,4 +331,13 @@ def _free(path: Path) -> Path:
     return place
 
 
-__all__: Sequence[str] = ("FreshSeeds", "SelfTest", "evaluate", "fresh_seeds", "open_holdout", "selftest")
+__all__: Sequence[str] = (
+    "FreshSeeds",
+    "Nested",
+    "SelfTest",
+    "evaluate",
+    "fresh_seeds",
+    "nested",
+    "open_holdout",
+    "selftest",
+)

@@ -21,7 +21,18 @@ from spaces.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-PURPOSES = ("splits", "holdout", "proposer", "training", "crossfit", "inner", "selftest", "audit", "budget")
+PURPOSES = (
+    "splits",
+    "holdout",
+    "proposer",
+    "training",
+    "crossfit",
+    "inner",
+    "selftest",
+    "audit",
+    "budget",
+    "nested",
+)
 
 
 class LeakError(ValueError):

@@ -110,6 +110,9 @@ def study(
     max_failures: Annotated[
         int | None, typer.Option(help="Failures in a row that end it. [default: 5]")
     ] = None,
+    nested: Annotated[
+        int | None, typer.Option(metavar="K", help="Also K outer folds around the whole study. [default: 0]")
+    ] = None,
     draws: Annotated[
         int | None, typer.Option(help="Bootstrap draws for intervals; 0: none. [default: 500]")
     ] = None,
@@ -137,6 +140,10 @@ def study(
     from search import flow
 
     outcome = flow.study(effective, command=" ".join(_command(context)))
+    if effective.nested and outcome.n_completed and not outcome.is_interrupted:
+        from search import checks
+
+        typer.echo(checks.nested(outcome.run_path, effective.nested).sentence, err=True)
     if outcome.is_interrupted:
         typer.echo(
             f"interrupted: {outcome.n_completed} completed trials are kept in {outcome.run_path}", err=True
@@ -271,8 +278,8 @@ def open_holdout(run: RunFolder, debug: Debug = False) -> int:
     """\b
     python -m search.run open-holdout runs/price
 
-    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one is marked
-    as contaminated.
+    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one is
+    marked as contaminated.
     """
     from search import checks
 

@@ -85,9 +85,8 @@ def audit(
     Returns
     -------
     tuple of Finding
-        The gravest first. On a clean table each kind of leak raises a warning or error with probability below
-        1 %: tests share that level among columns, and a difference must also matter. Quick models see at most
-        5,000 rows.
+        The gravest first. Each kind of leak is tested at the level of 1 %, shared among the columns it looks
+        at, and a difference must also matter. Quick models see at most 5,000 rows.
 
     Raises
     ------
@@ -111,7 +110,8 @@ def audit(
         found += find_near_duplicates(exact, near, together)
     units = near if dataset.groups is None else dataset.groups
     if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
-        rows = quick.draw(dataset.n_rows, quick.n_quick(len(names)), streams[1])
+        n_wanted = quick.n_quick(len(names)) // 2  # its trees try all columns at each split
+        rows = quick.draw(dataset.n_rows, n_wanted, streams[1])
         proxies = find_proxies(quick.sample(dataset, names, units, rows), streams[1])
         hiding = {c for f in proxies for c in f.columns}  # beside the answer, no other leak shows
         seen = tuple(n for n in names if n not in hiding)
