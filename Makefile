@@ -7,10 +7,10 @@ FIND_PYTHON := for p in python3.12 python3.11; do \
 	if $$p -c "" >/dev/null 2>&1; then echo $$p; break; fi; done
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup format lint types test slow check study clean
+.PHONY: help setup format lint types test slow check validity study clean
 
 help:
-	@echo "make setup | format | lint | types | test | slow | check | study | clean"
+	@echo "make setup | format | lint | types | test | slow | check | validity | study | clean"
 
 setup: $(STAMP)
 
@@ -39,6 +39,10 @@ slow: setup
 	$(BIN)/python -m pytest -q -m slow
 
 check: lint types test
+
+# Are reported scores true? DATA is a folder of tables, see benchmarks/validity.py; resumable, up to an hour.
+validity: setup
+	$(BIN)/python -m benchmarks.validity --data $(DATA) --out runs/validity
 
 study: setup
 	$(BIN)/python -m search.run study --demo breast_cancer

@@ -4,9 +4,9 @@
 
 For each draw: n rows are drawn, a whole study runs on them, and the truth T of what the study reports (its
 winner, its ensemble: the fold models' mean score, not the bagged predictor's) is measured on rows that were not
-drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear model, which
-is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is appended to a file,
-so that an interrupted run goes on where it stopped.
+drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear model,
+which is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is appended to
+a file, so that an interrupted run goes on where it stopped.
 
 DATASETS is a folder with one folder per table: ``NAME/meta.json`` (``file``, ``target``) and the table.
 """
@@ -206,10 +206,8 @@ def report(lines: list[dict[str, Any]]) -> pd.DataFrame:
 def _row(lines: list[dict[str, Any]], subject: str) -> dict[str, Any]:
     sign = lines[0]["sign"]
     luck = np.array([line["luck"] for line in lines])
-    get = {
-        k: np.array([line[subject][k] for line in lines])
-        for k in ("printed", "honest", "low", "high", "truth")
-    }
+    names = ("printed", "honest", "low", "high", "truth")
+    get = {name: np.array([line[subject][name] for line in lines], float) for name in names}
     printed = sign * (get["printed"] - get["truth"] - luck)
     honest = sign * (get["honest"] - get["truth"] - luck)
     n = len(lines)

@@ -85,6 +85,8 @@ class StudyConfig(BaseModel):
     """Columns that the audit must not take out or stop at."""
     audit: bool = True
     """Whether the table is audited before the first trial."""
+    near_duplicates: bool = False
+    """Whether nearly equal rows are kept in one fold, as equal rows are."""
     strict: bool = False
     """Whether warnings of the audit stop the study, as errors do."""
     holdout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

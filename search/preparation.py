@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search import metrics
-from search.audit import Finding, audit, columns_to_drop, strict
+from search.audit import Finding, audit, columns_to_drop, near_duplicates, strict
 from search.config import ConfigError, StudyConfig
 from search.data import Dataset, demo, from_frame, read_table
 from search.splits import Folds, make_folds, seal
@@ -32,6 +32,7 @@ PURPOSES = (
     "audit",
     "budget",
     "nested",
+    "near",
 )
 
 
@@ -112,10 +113,13 @@ def _audited(
     if errors:
         raise LeakError(f"{errors[0].leak}: {errors[0].evidence} {errors[0].remedy}")
     dropped = columns_to_drop(findings)
-    if not dropped:
-        return dataset, findings
-    smaller = config.model_copy(update={"drop": (*config.drop, *dropped)})
-    return _interpreted(frame, target, smaller), findings
+    if dropped:
+        smaller = config.model_copy(update={"drop": (*config.drop, *dropped)})
+        dataset = _interpreted(frame, target, smaller)
+    if config.near_duplicates:
+        names = tuple(column.name for column in dataset.schema.columns)
+        dataset = replace(dataset, duplicates=near_duplicates(dataset, names, seeds.rng("near")))
+    return dataset, findings
 
 
 def findings_of(

@@ -90,6 +90,9 @@ def study(
     audit: Annotated[
         bool | None, typer.Option("--audit/--no-audit", help="Look for leaks before training. [default: yes]")
     ] = None,
+    near_duplicates: Annotated[
+        bool | None, typer.Option("--near-duplicates", help="Keep nearly equal rows in one fold.")
+    ] = None,
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Warnings of the audit stop the study.")
     ] = None,
