@@ -1,12 +1,12 @@
 """Is the reported score true? Studies on rows drawn from real tables, against the score on all other rows.
 
-    python -m benchmarks.validity --data DATASETS [--draws 40] [--tables a,b] [--sampler random] [--out FOLDER]
+    python -m benchmarks.validity --data DATASETS [--draws 40] [--tables a,b] [--sampler tpe] [--out FOLDER]
 
 For each draw: n rows are drawn, a whole study runs on them, and the truth T of what the study reports (its
-winner, its ensemble: the fold models' mean score, not the bagged predictor's) is measured on rows that were not
-drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear model,
-which is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is appended to
-a file, so that an interrupted run goes on where it stopped.
+winner, its ensemble: the fold models' mean score, not the bagged predictor's) is measured on rows that were
+not drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear
+model, which is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is
+appended to a file, so that an interrupted run goes on where it stopped.
 
 DATASETS is a folder with one folder per table: ``NAME/meta.json`` (``file``, ``target``) and the table.
 """
@@ -194,7 +194,7 @@ def linear_luck(prepared: Any, table: Any, y: np.ndarray) -> float:
 
 
 def report(lines: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row per setting and subject: optimism of what is printed, bias of ours, coverage and width; as losses."""
+    """One row per setting and subject: bias of what is printed and of ours (as losses), coverage, width."""
     rows = []
     for key in dict.fromkeys(line["setting"] for line in lines):
         mine = [line for line in lines if line["setting"] == key]
@@ -255,7 +255,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(given.workers, context, max_tasks_per_child=25) as pool,
+        ProcessPoolExecutor(given.workers, context) as pool,
         open(file, "a") as stored,
     ):
         for future in as_completed([pool.submit(_work, arguments) for arguments in left]):
