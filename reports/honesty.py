@@ -14,6 +14,7 @@ from search.records import Run
 
 _WHAT = {"best_single": ("best single trial", "score", "crossfit_score"),
          "ensemble": ("ensemble", "in_sample_score", "score")}  # fmt: skip
+_CHECKS = {"nested": "Nested", "fresh_seeds": "Fresh seeds", "selftest": "Self-test"}
 _STAGE_COLUMNS = (
     "stage", "looks", "alternatives", "effective", "nats", "share_winner", "share_ensemble", "bound",
 )  # fmt: skip
@@ -30,6 +31,8 @@ def honesty(run: Run) -> dict[str, Any]:
         "audit": _records(run, "audit.csv"),
         "leak_budget": _budget_facts(summary),
         "ladder": summary.get("ladder"),
+        "looks": run.looks(),
+        "checks": {name: run.load_json(f"{name}.json") for name in _CHECKS if run.has(f"{name}.json")},
     }
 
 
@@ -63,7 +66,25 @@ def sections(facts: Mapping[str, Any], metric: str) -> list[str]:
         section("Honest scores", *_score_paragraphs(facts, metric)),
         section("Leak accounts", *_account_paragraphs(facts)),
         section("Audit", _audit_paragraph(facts["audit"])),
+        section("Looks at other rows", *_look_paragraphs(facts["looks"])),
+        *(section(_CHECKS[name], _sentence(found)) for name, found in facts["checks"].items()),
     ]
+
+
+def _look_paragraphs(looks: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not looks:
+        return ["None: neither a sealed holdout nor another labelled table was scored."]
+    return ["\n".join(f"- {_word(look['sentence'])}" for look in looks)]
+
+
+def _sentence(record: Mapping[str, Any]) -> str:
+    """The sentence of a stored result, with a capital and a full stop."""
+    text = _word(record["sentence"])
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _word(text: str) -> str:
+    return " ".join(str(text).split())
 
 
 def _score_paragraphs(facts: Mapping[str, Any], metric: str) -> list[str]:
@@ -128,8 +149,9 @@ def ladder_sentence(did: Mapping[str, Any] | None) -> str:
     """What the Ladder did, in a sentence; empty where there was none."""
     if did is None:
         return ""
+    noun = "trial" if did["n_announced"] == 1 else "trials"
     return (
-        f"The Ladder announced {did['n_announced']} new best trials and withheld {did['n_withheld']} that "
+        f"The Ladder announced {did['n_announced']} new best {noun} and withheld {did['n_withheld']} that "
         "were better by less than the noise of the difference."
     )
 

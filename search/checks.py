@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def _config(path: Path) -> StudyConfig:
 
 def _check_same_data(run: Run, prepared: Prepared) -> None:
     known = run.load_json("run.json")
-    if known["dataset"]["fingerprint"] != prepared.dataset.fingerprint:
+    found = {"fingerprint": prepared.dataset.fingerprint, "source": prepared.source}
+    if any(known["dataset"].get(name) != value for name, value in found.items()):
         raise RunError(f"the table is not the one that {str(run.path)!r} was run on: its content has changed")
     if known["folds"]["fingerprint"] != prepared.folds.fingerprint:
         raise RunError(f"the splits are not those of {str(run.path)!r}: was it written by another version?")
@@ -106,7 +107,7 @@ class FreshSeeds:
 
     @property
     def share_of_luck(self) -> float | None:
-        """1: all of the lead was luck; 0: none; None without a lead."""
+        """1 or more: all of the lead was luck; 0 or less: none; None without a lead."""
         lead = self.winner - self.median_trial
         return (self.winner - float(np.mean(self.fresh_winner))) / lead if lead else None
 
@@ -119,9 +120,8 @@ class FreshSeeds:
         )
         if self.share_of_luck is None:
             return said
-        return (
-            said + f"; {100 * self.share_of_luck:.0f} % of the winner's lead over the median trial was luck"
-        )
+        share = 100 * min(max(0.0, self.share_of_luck), 1.0)
+        return said + f"; {share:.0f} % of the winner's lead over the median trial was luck"
 
 
 def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> FreshSeeds:
@@ -156,15 +156,22 @@ def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> F
         fresh_ensemble=tuple(two for _, two in found),
         median_trial=float(np.median([t.score for t in trials.values() if t.status == "completed"])),
     )
-    run.save_json("fresh_seeds.json", {**result.__dict__, "share_of_luck": result.share_of_luck})
+    run.save_json(
+        "fresh_seeds.json",
+        {**asdict(result), "share_of_luck": result.share_of_luck, "sentence": result.sentence},
+    )
     return result
 
 
 def _again(objective: Objective, trial: Trial) -> Array:
-    """Held-out predictions of a trial trained with the objective's seed to the epoch that it had chosen."""
-    epochs = (trial.chosen_epoch or 1,)
-    fixed = replace(objective.defaults, checkpoints=epochs, epoch_choice="fixed")
-    again = replace(objective, defaults=fixed)
+    """Held-out predictions of a trial trained with the objective's seed to the epoch that it had chosen.
+
+    Epochs that each fold chose are chosen again, as part of the training.
+    """
+    defaults = objective.defaults
+    if defaults.epoch_choice == "common":
+        defaults = replace(defaults, checkpoints=(trial.chosen_epoch or 1,), epoch_choice="fixed")
+    again = replace(objective, defaults=defaults)
     trained = objective.process.train(again.request(trial.number, trial.family, trial.config, {}))
     table: Array = trained.out_of_fold[trained.chosen_index].astype(np.float64)
     return table
@@ -203,10 +210,11 @@ class Nested:
     @property
     def sentence(self) -> str:
         """The result in words."""
-        error = np.std(self.scores, ddof=1) / np.sqrt(len(self.scores))
+        n = len(self.scores)
+        error = f"standard error {np.std(self.scores, ddof=1) / np.sqrt(n):.2g}, " if n > 1 else ""
         return (
-            f"nested: {self.metric} {np.mean(self.scores):.4g} (standard error {error:.2g}, "
-            f"{len(self.scores)} outer folds); their studies reported {np.mean(self.reported):.4g}; "
+            f"nested: {self.metric} {np.mean(self.scores):.4g} ({error}"
+            f"{n} outer fold{'s' * (n > 1)}); their studies reported {np.mean(self.reported):.4g}; "
             f"winners agree on {100 * self.agreement:.0f} % of the parameters"
         )
 
@@ -229,7 +237,9 @@ def nested(path: Path, n_splits: int) -> Nested:
             found.append(_outer_score(place, dataset, member.held, metric))
     scores, reported, winners = zip(*found, strict=True)
     result = Nested(metric.name, scores, reported, winners)
-    run.save_json("nested.json", {**result.__dict__, "agreement": result.agreement})
+    run.save_json(
+        "nested.json", {**asdict(result), "agreement": result.agreement, "sentence": result.sentence}
+    )
     return result
 
 
@@ -314,7 +324,9 @@ def selftest(path: Path, progress: Progress) -> SelfTest:
         standard_error=float(best.score_se or 0.0) + float(dummy["score_se"] or 0.0),
         is_higher_better=noise.metric.is_higher_better,
     )
-    run.save_json("selftest.json", {**result.__dict__, "is_chance": result.is_chance})
+    run.save_json(
+        "selftest.json", {**asdict(result), "is_chance": result.is_chance, "sentence": result.sentence}
+    )
     return result
 
 

@@ -118,6 +118,8 @@ class StudyConfig(BaseModel):
     """The predictor: the average of the fold models, or members trained again on all rows."""
     nested: Annotated[int, Field(ge=0)] = 0
     """Outer folds around the whole study, as a check that costs so many studies more; 0: none."""
+    fresh_seeds: Annotated[int, Field(ge=0)] = 0
+    """Fresh seeds with which winner and members are trained again at the end; 0: none."""
     draws: Annotated[int, Field(ge=0)] = 500
     """Bootstrap draws for the interval of the reported scores; 0: no interval."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -138,6 +138,7 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
             "n_dropped": dataset.n_dropped,
             "n_sealed": len(prepared.sealed),
             "fingerprint": dataset.fingerprint,
+            "source": prepared.source,
             "notes": list(dataset.notes),
         },
         "folds": {

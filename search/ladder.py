@@ -16,7 +16,9 @@ class Ladder:
     """Announces a trial only if it beats the announced one by more than the noise of their difference.
 
     With paired losses l of the n rows, a trial is announced when
-    ``mean(l_announced - l_new) > sd(l_new - l_announced) / sqrt(n)`` (the parameter-free Ladder).
+    ``mean(l_announced - l_new) > sd(l_new - l_announced) / sqrt(n)`` (the parameter-free Ladder). Pairs
+    without a score (AUC in a fold of one class) are left out; one pair tells no noise, so any gain is
+    announced.
     """
 
     def __init__(self) -> None:
@@ -26,11 +28,14 @@ class Ladder:
 
     def offer(self, losses: Array) -> bool:
         """Whether a trial with these losses ``(n,)`` becomes the announced one."""
+        if not np.isfinite(losses).any():
+            return False
         if self._losses is not None:
             gain = self._losses - losses
-            if gain.mean() <= 0.0:
+            gain = gain[np.isfinite(gain)]
+            if not gain.size or gain.mean() <= 0.0:
                 return False
-            if gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+            if gain.size > 1 and gain.mean() <= gain.std(ddof=1) / np.sqrt(gain.size):
                 self.n_withheld += 1
                 return False
         self._losses = losses

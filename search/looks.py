@@ -64,11 +64,6 @@ class Look:
         return said
 
 
-def looks(run: Run) -> list[dict[str, Any]]:
-    """All looks of a run so far, oldest first."""
-    return lines.read(run.path / "looks.jsonl")
-
-
 def record(
     run: Run, place: str, digest: str, metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any]
 ) -> Look:
@@ -76,7 +71,7 @@ def record(
 
     A look after the first at the same rows is contaminated: what a person saw then may have steered the run.
     """
-    earlier = [look for look in looks(run) if look["digest"] == digest]
+    earlier = [look for look in run.looks() if look["digest"] == digest]
     low, high = bootstrap_interval(metric, y, p, units, np.random.default_rng(0))
     look = Look(
         place=place,
@@ -94,7 +89,7 @@ def record(
     nats = of_shown_digits(SHOWN_DIGITS) if earlier else 0.0
     chosen = f"{place}, look {look.number}, {metric.name} {look.score:.4g}"
     Ledger(run).append(Event("holdout", None, 1, 1, len(y), look.number, nats, None, chosen))
-    lines.append(run.path / "looks.jsonl", asdict(look))
+    lines.append(run.path / "looks.jsonl", {**asdict(look), "sentence": look.sentence})
     return look
 
 

@@ -67,6 +67,8 @@ class Prepared:
         Positions in the source of the development rows and of the sealed ones.
     findings : tuple of Finding
         What the audit found in the development rows.
+    source : str
+        Fingerprint of all rows that have a target, sealed ones too.
     """
 
     dataset: Dataset
@@ -78,6 +80,7 @@ class Prepared:
     signature: Signature
     seeds: Seeds
     findings: tuple[Finding, ...] = ()
+    source: str = ""
 
 
 def prepare(config: StudyConfig) -> Prepared:
@@ -97,7 +100,13 @@ def prepare(config: StudyConfig) -> Prepared:
     dataset, findings = _audited(config, frame.iloc[rows], target, seeds)
     development = rows[dataset.row_ids]
     dataset = replace(dataset, n_dropped=whole.n_dropped, notes=whole.notes)
-    return replace(lay_out(config, dataset), development=development, sealed=sealed, findings=findings)
+    return replace(
+        lay_out(config, dataset),
+        development=development,
+        sealed=sealed,
+        findings=findings,
+        source=whole.fingerprint,
+    )
 
 
 def _audited(

@@ -186,6 +186,10 @@ class Run:
         """All ledger entries written so far, oldest first."""
         return lines.read(self.path / "ledger.jsonl")
 
+    def looks(self) -> list[dict[str, Any]]:
+        """All looks at rows that no decision has used (`search.looks`), oldest first."""
+        return lines.read(self.path / "looks.jsonl")
+
     def save_json(self, name: str, value: Any) -> None:
         """Write `name` as JSON (strict: NaN and infinities become null)."""
         text = json.dumps(lines.plain(value), ensure_ascii=False, allow_nan=False, indent=2)

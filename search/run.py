@@ -116,6 +116,9 @@ def study(
     nested: Annotated[
         int | None, typer.Option(metavar="K", help="Also K outer folds around the whole study. [default: 0]")
     ] = None,
+    fresh_seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Train the best again with N other seeds. [default: 0]")
+    ] = None,
     draws: Annotated[
         int | None, typer.Option(help="Bootstrap draws for intervals; 0: none. [default: 500]")
     ] = None,
@@ -143,10 +146,8 @@ def study(
     from search import flow
 
     outcome = flow.study(effective, command=" ".join(_command(context)))
-    if effective.nested and outcome.n_completed and not outcome.is_interrupted:
-        from search import checks
-
-        typer.echo(checks.nested(outcome.run_path, effective.nested).sentence, err=True)
+    if outcome.n_completed and not outcome.is_interrupted:
+        _further(outcome.run_path, effective)
     if outcome.is_interrupted:
         typer.echo(
             f"interrupted: {outcome.n_completed} completed trials are kept in {outcome.run_path}", err=True
@@ -287,6 +288,7 @@ def open_holdout(run: RunFolder, debug: Debug = False) -> int:
     from search import checks
 
     typer.echo(checks.open_holdout(run).sentence)
+    _write_again(run)
     return 0
 
 
@@ -304,6 +306,7 @@ def evaluate(
     from search import checks
 
     typer.echo(checks.evaluate(run, table).sentence)
+    _write_again(run)
     return 0
 
 
@@ -323,6 +326,7 @@ def fresh_seeds(
 
     metric = str(Run.open(run).load_json("run.json")["metric"])
     typer.echo(checks.fresh_seeds(run, seeds, Progress(seeds, metric)).sentence)
+    _write_again(run)
     return 0
 
 
@@ -340,6 +344,7 @@ def selftest(run: RunFolder, debug: Debug = False) -> int:
     with Progress(checks.SELFTEST_TRIALS, metric) as progress:
         result = checks.selftest(run, progress)
     typer.echo(result.sentence)
+    _write_again(run)
     return 0 if result.is_chance else 1
 
 
@@ -352,6 +357,28 @@ def version(debug: Debug = False) -> int:
     for name, number in versions().items():
         typer.echo(f"{name} {number}")
     return 0
+
+
+def _further(path: Path, config: "configuration.StudyConfig") -> None:
+    """The self-checks that a study was asked for, and the report again with them in it."""
+    if not (config.nested or config.fresh_seeds):
+        return
+    from search import checks
+
+    if config.fresh_seeds:
+        typer.echo(checks.fresh_seeds(path, config.fresh_seeds).sentence, err=True)
+    if config.nested:
+        typer.echo(checks.nested(path, config.nested).sentence, err=True)
+    _write_again(path)
+
+
+def _write_again(path: Path) -> None:
+    """The report and the exported ledger of a run to which something was added."""
+    from reports.report import write_report
+
+    run = Run.open(path)
+    run.export()
+    write_report(run)
 
 
 def _command(context: typer.Context) -> list[str]:

@@ -224,12 +224,31 @@ def coded(targets: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
     if not rows.size:
         raise DataError(f"no row has a value of the target {', '.join(map(repr, task.target_names))}")
     if not task.classes:
-        return np.column_stack([v[rows].astype(np.float64) for v in values]), rows
+        return _numeric([v[rows] for v in values], task), rows
     place = {c: i for i, c in enumerate(task.classes)}
-    labels = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values[0][rows].tolist()]
+    labels = [_plain_label(v, task.classes) for v in values[0][rows].tolist()]
     unknown = sorted({str(v) for v in labels if v not in place})
     if unknown:
         raise DataError(f"the classes are {', '.join(map(str, task.classes))}, not {unknown[0]!r}")
     codes = np.array([place[v] for v in labels], np.int64)
     y = codes[:, None].astype(np.float64) if task.kind == "binary" else np.eye(len(task.classes))[codes]
     return y, rows
+
+
+def _plain_label(value: Any, classes: Sequence[Any]) -> Any:
+    """Return a label as the classes write it: whole floats as whole numbers, as text where they are text."""
+    plain = int(value) if isinstance(value, float) and value.is_integer() else value
+    return str(plain) if all(isinstance(c, str) for c in classes) else plain
+
+
+def _numeric(values: Sequence[np.ndarray], task: Task) -> np.ndarray:
+    """Return targets that are numbers ``(n_rows, n_targets)``; labels are 0 or 1."""
+    columns = []
+    for name, column in zip(task.target_names, values, strict=True):
+        try:
+            columns.append(column.astype(np.float64))
+        except ValueError:
+            raise DataError(f"a {task.kind} target must hold numbers; {name!r} holds text") from None
+        if task.kind == "multilabel" and not np.isin(columns[-1], (0.0, 1.0)).all():
+            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {name!r} is not")
+    return np.column_stack(columns)

@@ -11,6 +11,7 @@ from search.audit.quick import ALL_COLUMNS, N_FOLDS, Sample
 SUSPECT, CERTAIN = 0.10, 0.01  # share of the variance that one column alone leaves
 HALF = 0.5
 COPY = 0.99  # correlation of two columns' own predictions from which on they say the same
+ROUNDING = 1e-9  # share of the variance below which all are the same: a copy of the target leaves nothing
 _N_REPEATS, _N_TREES, _MOST = 2, 12, 4
 
 
@@ -62,7 +63,7 @@ def _judged(sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Gen
         rest += float(by_rest.mean()) / _N_REPEATS
         differences += [(by_rest - by_one)[fold_of_row == k].mean() for k in np.unique(fold_of_row)]
     p = quick.tail_of_folds(np.array(differences), 1.0 / (N_FOLDS - 1))
-    is_alone_enough = one <= SUSPECT and together > HALF * one
+    is_alone_enough = one <= SUSPECT and together > HALF * one - ROUNDING
     if not is_alone_enough or one > HALF * rest or p >= ALPHA / len(sample.names):
         return []
     return [_finding(sample, column, one, rest, together)]

@@ -10,6 +10,7 @@ import pytest
 from reports.honesty import budget_sentence, difference, honest_scores, honesty, ladder_sentence
 from reports.leaderboard import leaderboard
 from reports.report import verdict, write_report
+from search import lines
 from search.records import Run
 from tests.reports.conftest import SUMMARY
 
@@ -124,3 +125,30 @@ def test_an_interrupted_run_has_all_sections(interrupted: Run) -> None:
     assert "There are none." in _section(text, "Honest scores")
     assert "the study did not come that far" in _section(text, "Leak accounts")
     assert honesty(interrupted)["accounts"] is None
+
+
+def _look(number: int) -> dict[str, Any]:
+    return {"place": "new.csv", "sentence": f"new.csv: log_loss 0.1 (40 rows), look {number}"}
+
+
+def test_looks_are_listed_one_a_line(honest: Run) -> None:
+    assert "None" in _section(write_report(honest)[0].read_text(encoding="utf-8"), "Looks at other rows")
+    for number in (1, 2):
+        lines.append(honest.path / "looks.jsonl", _look(number))
+    md, js = write_report(honest)
+    text = _section(md.read_text(encoding="utf-8"), "Looks at other rows")
+    assert text.strip().splitlines() == [
+        "- new.csv: log_loss 0.1 (40 rows), look 1", "- new.csv: log_loss 0.1 (40 rows), look 2"
+    ]  # fmt: skip
+    assert json.loads(js.read_text(encoding="utf-8"))["honesty"]["looks"] == [_look(1), _look(2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("nested", "Nested"), ("fresh_seeds", "Fresh seeds"), ("selftest", "Self-test")]
+)
+def test_a_check_has_a_section_once_it_was_made(honest: Run, name: str, title: str) -> None:
+    assert f"\n## {title}\n" not in write_report(honest)[0].read_text(encoding="utf-8")
+    honest.save_json(f"{name}.json", {"sentence": "on this\ntable it is fine", "scores": [0.1]})
+    md, js = write_report(honest)
+    assert _section(md.read_text(encoding="utf-8"), title).strip() == "On this table it is fine."
+    assert json.loads(js.read_text(encoding="utf-8"))["honesty"]["checks"][name]["scores"] == [0.1]

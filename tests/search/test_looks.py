@@ -34,7 +34,7 @@ def test_looks_are_numbered_by_content(run: Run) -> None:
     seen = [looks.record(run, "a.csv", digest, RMSE, y, p, units) for digest in ("x", "y", "x", "x")]
     assert [look.number for look in seen] == [1, 1, 2, 3]
     assert [look.is_contaminated for look in seen] == [False, False, True, True]
-    assert [look["number"] for look in looks.looks(run)] == [1, 1, 2, 3]
+    assert [look["number"] for look in run.looks()] == [1, 1, 2, 3]
 
 
 def test_the_name_does_not_matter(run: Run) -> None:
@@ -72,7 +72,9 @@ def test_units_stay_whole() -> None:
     """Four copies of each row say nothing new: the interval is that of the rows, not half as wide."""
     y, p, units = _rows(50)
     one = bootstrap_interval(RMSE, y, p, units, np.random.default_rng(0))
-    copies = bootstrap_interval(RMSE, *(np.repeat(a, 4, axis=0) for a in (y, p, units)), np.random.default_rng(0))
+    copies = bootstrap_interval(
+        RMSE, *(np.repeat(a, 4, axis=0) for a in (y, p, units)), np.random.default_rng(0)
+    )
     apart = bootstrap_interval(
         RMSE, np.repeat(y, 4, axis=0), np.repeat(p, 4, axis=0), np.arange(200), np.random.default_rng(0)
     )

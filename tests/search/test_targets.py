@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.targets import DataError, read_targets
+from search.targets import DataError, coded, read_targets
+from spaces.task import Task
 
 
 def read(values: object, kind: object = None):
@@ -84,3 +85,19 @@ def test_a_kind_can_be_chosen() -> None:
 def test_errors(values: object, kind: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(values, kind)
+
+
+def test_classes_that_look_like_numbers_are_matched_as_text() -> None:
+    """Without its one text label, a column of classes is read from a file as numbers."""
+    task = Task("multiclass", ("y",), ("1", "2", "x"))
+    y, rows = coded(pd.DataFrame({"y": [2, 1, 2]}), task)
+    assert np.argmax(y, axis=1).tolist() == [1, 0, 1] and rows.tolist() == [0, 1, 2]
+
+
+def test_text_in_a_target_of_numbers_is_one_line() -> None:
+    for task in (Task("regression", ("y",)), Task("multilabel", ("y", "w"))):
+        frame = pd.DataFrame({"y": ["1", "many"], "w": [0, 1]})
+        with pytest.raises(DataError, match="'y'"):
+            coded(frame, task)
+    with pytest.raises(DataError, match="0 or 1"):
+        coded(pd.DataFrame({"y": [0, 2], "w": [0, 1]}), Task("multilabel", ("y", "w")))
