@@ -62,7 +62,10 @@ def _look(run: Run, place: str, digest: str, frame: pd.DataFrame, units: Array) 
     loaded = Ensemble.load(run.path / "ensemble")
     y, rows = coded(frame, loaded.task)
     predictions = loaded.predict_raw(frame.iloc[rows])
-    return looks.record(run, place, digest, _metric(run, loaded.task), y, predictions, units[rows])
+    metric = _metric(run, loaded.task)
+    known = run.load_arrays("rows.npz")["hashes"]
+    n_known = int(np.isin(looks.row_hashes(loaded.schema.read(frame.iloc[rows])), known).sum())
+    return looks.record(run, place, digest, metric, y, predictions, units[rows], n_known)
 
 
 def _metric(run: Run, task: Any) -> metrics.Metric:

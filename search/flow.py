@@ -21,6 +21,7 @@ from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
 from search.ladder import Ladder, paired_losses
 from search.ledger import Event, Ledger, of_best_of, of_greedy
+from search.looks import row_hashes
 from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
 from search.preparation import Prepared, family_of, name_of, prepare
 from search.progress import Progress
@@ -153,7 +154,14 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
     run.save_json("run.json", facts)
     run.save_text("config.toml", to_toml(config))
     folds.save(run.path / "splits.npz")
-    run.save_arrays("rows.npz", {"development": prepared.development, "sealed": prepared.sealed})
+    run.save_arrays(
+        "rows.npz",
+        {
+            "development": prepared.development,
+            "sealed": prepared.sealed,
+            "hashes": row_hashes(dataset.table),
+        },
+    )
     run.save_text("audit.csv", str(findings_table(prepared.findings).to_csv(index=False)))
     references = baselines(dataset, folds)
     run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})

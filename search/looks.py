@@ -15,9 +15,11 @@ from search import lines
 from search.ledger import Event, Ledger, of_shown_digits
 from search.metrics import Metric
 from search.records import Run, utc_now
+from spaces.schema import Table
 
 SHOWN_DIGITS = 4
 N_DRAWS = 2000
+KNOWN_SHARE = 0.1  # some rows may equal others by chance
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ class Look:
         95 % interval of the score, by the bootstrap of rows (groups whole).
     n_trials : int
         Trials of the run when it looked.
+    n_known : int
+        Rows whose inputs equal those of a row that the study learned from.
     is_contaminated : bool
-        Whether an earlier look may have steered what was looked at now.
+        Whether an earlier look may have steered what was looked at now, or more than a tenth of the rows are
+        known.
     """
 
     place: str
@@ -49,6 +54,7 @@ class Look:
     high: float
     n_rows: int
     n_trials: int
+    n_known: int
     is_contaminated: bool
     time: str
 
@@ -59,13 +65,24 @@ class Look:
             f"{self.place}: {self.metric} {self.score:.4g} (95 % interval {self.low:.4g} to {self.high:.4g}, "
         )
         said += f"{self.n_rows} rows), look {self.number}"
+        if self.n_known:
+            said += f"; {self.n_known} of these rows equal rows that the study learned from"
+        if self.number > 1:
+            said += "; these rows were looked at before"
         if self.is_contaminated:
-            return said + "; contaminated: these rows were looked at before, so this is no score on new data"
+            said += "; contaminated: this is no score on new data"
         return said
 
 
 def record(
-    run: Run, place: str, digest: str, metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any]
+    run: Run,
+    place: str,
+    digest: str,
+    metric: Metric,
+    y: NDArray[Any],
+    p: NDArray[Any],
+    units: NDArray[Any],
+    n_known: int = 0,
 ) -> Look:
     """Score rows, count the look and enter it in the ledger.
 
@@ -83,7 +100,8 @@ def record(
         high=high,
         n_rows=len(y),
         n_trials=len(run.trials()),
-        is_contaminated=bool(earlier),
+        n_known=n_known,
+        is_contaminated=bool(earlier) or n_known > KNOWN_SHARE * len(y),
         time=utc_now(),
     )
     nats = of_shown_digits(SHOWN_DIGITS) if earlier else 0.0
@@ -108,6 +126,16 @@ def bootstrap_interval(
         return float("nan"), float("nan")
     low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)
+
+
+def row_hashes(table: Table) -> NDArray[np.uint64]:
+    """A number for each row of inputs ``(n_rows,)``; equal rows share it, others almost never."""
+    cells = np.hstack([table.numbers.view(np.uint32), table.codes.view(np.uint32)]).astype(np.uint64)
+    factors = np.random.default_rng(0).integers(1, 2**63, cells.shape[1], dtype=np.uint64) | np.uint64(1)
+    mixed = (cells + np.uint64(0x9E3779B97F4A7C15)) * factors
+    mixed ^= mixed >> np.uint64(29)
+    total: NDArray[np.uint64] = (mixed * factors).sum(axis=1, dtype=np.uint64)
+    return total
 
 
 def digest_of(parts: Sequence[bytes]) -> str:

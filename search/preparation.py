@@ -97,7 +97,8 @@ def prepare(config: StudyConfig) -> Prepared:
     if config.holdout:
         kept, apart = seal(whole, config.holdout, seeds.rng("holdout"))
         rows, sealed = whole.row_ids[kept], whole.row_ids[apart]
-    dataset, findings = _audited(config, frame.iloc[rows], target, seeds)
+    known = config.model_copy(update={"task": whole.task.kind})
+    dataset, findings = _audited(known, frame.iloc[rows], target, seeds)
     development = rows[dataset.row_ids]
     dataset = replace(dataset, n_dropped=whole.n_dropped, notes=whole.notes)
     return replace(

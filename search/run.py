@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import config as configuration
+from search import verbs
 from search.records import Run, RunError, versions
+from search.verbs import Debug, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -147,7 +147,7 @@ def study(
 
     outcome = flow.study(effective, command=" ".join(_command(context)))
     if outcome.n_completed and not outcome.is_interrupted:
-        _further(outcome.run_path, effective)
+        verbs.further(outcome.run_path, effective)
     if outcome.is_interrupted:
         typer.echo(
             f"interrupted: {outcome.n_completed} completed trials are kept in {outcome.run_path}", err=True
@@ -277,75 +277,8 @@ def audit_table(
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-@app.command("open-holdout", short_help="Score the ensemble on the sealed rows, once.")
-def open_holdout(run: RunFolder, debug: Debug = False) -> int:
-    """\b
-    python -m search.run open-holdout runs/price
-
-    Score the ensemble on the rows that study --holdout sealed. The opening is recorded: a second one is
-    marked as contaminated.
-    """
-    from search import checks
-
-    typer.echo(checks.open_holdout(run).sentence)
-    _write_again(run)
-    return 0
-
-
-@app.command(short_help="Score the ensemble on a labelled table; counted as a look.")
-def evaluate(
-    run: RunFolder,
-    table: Annotated[Path, typer.Argument(metavar="TEST", help="Rows with targets: CSV, TSV or Parquet.")],
-    debug: Debug = False,
-) -> int:
-    """\b
-    python -m search.run evaluate runs/price test.csv
-
-    Score the ensemble on a labelled table. Looks at the same content are counted.
-    """
-    from search import checks
-
-    typer.echo(checks.evaluate(run, table).sentence)
-    _write_again(run)
-    return 0
-
-
-@app.command("fresh-seeds", short_help="Train winner and members again with other seeds.")
-def fresh_seeds(
-    run: RunFolder,
-    seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
-    debug: Debug = False,
-) -> int:
-    """\b
-    python -m search.run fresh-seeds runs/price --seeds 3
-
-    Train winner and members again on the same folds with other seeds: how much of the lead was luck?
-    """
-    from search import checks
-    from search.progress import Progress
-
-    metric = str(Run.open(run).load_json("run.json")["metric"])
-    typer.echo(checks.fresh_seeds(run, seeds, Progress(seeds, metric)).sentence)
-    _write_again(run)
-    return 0
-
-
-@app.command(short_help="Repeat the study in small on permuted targets.")
-def selftest(run: RunFolder, debug: Debug = False) -> int:
-    """\b
-    python -m search.run selftest runs/price
-
-    Repeat the study in small on permuted targets of its own table: does the reported score show chance?
-    """
-    from search import checks
-    from search.progress import Progress
-
-    metric = str(Run.open(run).load_json("run.json")["metric"])
-    with Progress(checks.SELFTEST_TRIALS, metric) as progress:
-        result = checks.selftest(run, progress)
-    typer.echo(result.sentence)
-    _write_again(run)
-    return 0 if result.is_chance else 1
+for _name, _short, _verb in verbs.VERBS:
+    app.command(_name, short_help=_short)(_verb)
 
 
 @app.command(short_help="Print versions.")
@@ -357,28 +290,6 @@ def version(debug: Debug = False) -> int:
     for name, number in versions().items():
         typer.echo(f"{name} {number}")
     return 0
-
-
-def _further(path: Path, config: "configuration.StudyConfig") -> None:
-    """The self-checks that a study was asked for, and the report again with them in it."""
-    if not (config.nested or config.fresh_seeds):
-        return
-    from search import checks
-
-    if config.fresh_seeds:
-        typer.echo(checks.fresh_seeds(path, config.fresh_seeds).sentence, err=True)
-    if config.nested:
-        typer.echo(checks.nested(path, config.nested).sentence, err=True)
-    _write_again(path)
-
-
-def _write_again(path: Path) -> None:
-    """The report and the exported ledger of a run to which something was added."""
-    from reports.report import write_report
-
-    run = Run.open(path)
-    run.export()
-    write_report(run)
 
 
 def _command(context: typer.Context) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGES = ("spaces", "search", "ensemble", "reports")
 # These modules put the stages together and may import them all; nothing else imports them.
-ROOTS = ("search.run", "search.flow", "search.assembly", "search.checks", "search.estimators")
+ROOTS = ("search.run", "search.flow", "search.assembly", "search.checks", "search.verbs", "search.estimators")
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
 ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card")
 _ALLOWED: dict[str, tuple[str, ...]] = {

@@ -12,6 +12,7 @@ from search import looks
 from search.looks import Look, bootstrap_interval
 from search.metrics import METRICS
 from search.records import Run, Trial
+from spaces.schema import Table
 
 RMSE = METRICS["rmse"]
 
@@ -90,12 +91,21 @@ def test_draws_without_a_score_are_left_out() -> None:
 
 
 def _look(number: int) -> Look:
-    return Look("t.csv", "x", number, "auc", 0.87654, 0.8, 0.912345, 60, 3, number > 1, "now")
+    return Look("t.csv", "x", number, "auc", 0.87654, 0.8, 0.912345, 60, 3, 0, number > 1, "now")
 
 
 def test_the_sentence() -> None:
     assert _look(1).sentence == "t.csv: auc 0.8765 (95 % interval 0.8 to 0.9123, 60 rows), look 1"
-    assert "look 2; contaminated" in _look(2).sentence
+    assert "look 2; these rows were looked at before; contaminated" in _look(2).sentence
+
+
+def test_equal_rows_are_known_again() -> None:
+    numbers = np.array([[1.0, np.nan], [1.0, 2.0], [2.0, 1.0], [1.0, np.nan]], np.float32)
+    codes = np.array([[1], [1], [1], [1]], np.int32)
+    hashes = looks.row_hashes(Table(numbers, codes))
+    assert hashes[0] == hashes[3]
+    assert len(set(hashes.tolist())) == 3  # the order of the columns counts
+    assert looks.row_hashes(Table(numbers, codes + 1))[0] != hashes[0]
 
 
 def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
