@@ -165,8 +165,7 @@ def _estimate(
     inside = in_sample_loss(history, metric, full, fitted.parts)[SUBJECTS.index(subject)]
     ends, out_of_bag = (np.nan, np.nan), np.nan
     if drawn is not None:
-        own = np.nanvar(pooled(metric, history.y, fitted.of(subject), drawn.counts), ddof=1)
-        ends = interval(drawn.of(subject), honest, float(own))
+        ends = interval(drawn.of(subject), honest)
         out_of_bag = float(np.nanmean(drawn.of(subject)))
     low, high = sorted(sign * end for end in ends)
     return Estimate(
