@@ -239,6 +239,7 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True)
     parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--tables", default="")
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--out", default="runs/validity")
@@ -250,7 +251,9 @@ def main() -> None:
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     known = {(line["setting"], line["draw"]) for line in done}
     wanted = [s for s in settings(given.sampler) if not given.tables or s.table in given.tables.split(",")]
-    left = [(s, given.data, n) for n in range(given.draws) for s in wanted if (s.key, n) not in known]
+    left = [
+        (s, given.data, n) for n in range(given.first, given.draws) for s in wanted if (s.key, n) not in known
+    ]
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
