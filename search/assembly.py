@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble import collapse, crossfit, select
+from ensemble import collapse, select
 from ensemble.model import Candidate, Ensemble
 from ensemble.selection import Selection
 from reports.estimates import Honest, estimate
@@ -46,10 +46,6 @@ class CandidateTable:
     y : ndarray, shape (n_held, n_outputs)
     repeats, rows : ndarray of int, shape (n_held,)
         Repeat and row of each line of the table.
-    units : ndarray of int, shape (n_held,)
-        Rows that belong together (the same row, group or duplicates) share a number.
-    time : ndarray of shape (n_held,) or None
-        Sort key of time-ordered data.
     """
 
     trials: tuple[Trial, ...]
@@ -57,8 +53,6 @@ class CandidateTable:
     y: Array
     repeats: Array
     rows: Array
-    units: Array
-    time: Array | None
 
     def score(self, metric: metrics.Metric, predictions: Array) -> float:
         """The metric on each repeat's held rows together, averaged; NaN predictions are left out."""
@@ -71,74 +65,51 @@ class CandidateTable:
 
 @dataclass(frozen=True)
 class Choice:
-    """Members and weights, with what they score on rows that did not choose them.
+    """Members and weights, chosen on all rows.
 
     Attributes
     ----------
     weights : ndarray, shape (n_candidates,)
     n_distinct : int
         Candidates left when near-identical ones count as one.
-    score, in_sample_score, best_single_score : float
-        Cross-fitted; on the rows that chose (too good); of the best single trial, cross-fitted.
+    in_sample_score : float
+        On the rows that chose: too good.
     """
 
     weights: Array
     n_distinct: int
     n_alternatives: int
     n_rounds: int
-    score: float
     in_sample_score: float
-    best_single_score: float
 
 
 def candidate_table(
-    run: Run, dataset: Dataset, folds: Folds, trials: Sequence[Trial], metric: metrics.Metric
+    run: Run, dataset: Dataset, trials: Sequence[Trial], metric: metrics.Metric
 ) -> CandidateTable:
     """The held-out predictions of at most 50 completed trials, best first."""
     best = sorted(trials, key=lambda trial: (loss_of(trial, metric), trial.number))[:MOST_CANDIDATES]
     stored = [run.out_of_fold(t.number)[t.chosen_index] for t in best]
     is_held = ~np.isnan(stored[0][..., 0])
     repeats, rows = np.nonzero(is_held)
-    units = folds.units if folds.units is not None else np.arange(dataset.n_rows)
     return CandidateTable(
         trials=tuple(best),
         predictions=np.stack([p[is_held] for p in stored]).astype(np.float64),
         y=dataset.y[rows],
         repeats=repeats,
         rows=rows,
-        units=units[rows],
-        time=None if dataset.time is None else dataset.time[rows],
     )
 
 
-def choose(table: CandidateTable, metric: metrics.Metric, rng: np.random.Generator) -> Choice:
-    """Choose members and weights on all rows; score the same choice when made on other rows."""
+def choose(table: CandidateTable, metric: metrics.Metric) -> Choice:
+    """Choose members and weights on all rows; what that choice is worth, `replay` finds out."""
     architectures = [architecture_of(trial) for trial in table.trials]
-
-    def pick(candidates: Array, y: Array, row_weights: Array | None) -> tuple[Array, Array, Selection]:
-        return _picked(metric, candidates, architectures, y, row_weights)
-
-    def best_single(candidates: Array, y: Array, row_weights: Array | None) -> Array:
-        found = MetricLoss(metric).of_many(y, candidates, row_weights)
-        chosen: Array = np.eye(len(candidates))[int(np.argmin(found))]
-        return chosen
-
-    def honest(decide: Any, generator: np.random.Generator) -> float:
-        fitted = crossfit(
-            table.predictions, table.y, decide=decide, rng=generator, groups=table.units, time=table.time
-        )
-        return float(np.mean([table.score(metric, p) for p in fitted.predictions]))
-
-    weights, keep, selection = pick(table.predictions, table.y, None)
-    first, second = rng.spawn(2)
+    weights, keep, selection = _picked(metric, table.predictions, architectures, table.y, None)
     return Choice(
         weights=weights,
         n_distinct=int(keep.sum()),
         n_alternatives=selection.n_alternatives,
         n_rounds=len(selection.path),
-        score=honest(lambda *given: pick(*given)[0], first),
         in_sample_score=table.score(metric, np.tensordot(weights, table.predictions, axes=1)),
-        best_single_score=honest(best_single, second),
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ensemble.model import Candidate
-from reports.budget import LeakBudget, Trajectory
 from reports.estimates import Honest
 from reports.leakage import accounts
 from reports.leakage import write as write_accounts
@@ -19,7 +18,6 @@ from search import assembly, metrics
 from search.audit import findings_table
 from search.baselines import Baseline, baselines
 from search.config import StudyConfig, to_toml
-from search.ladder import Ladder, paired_losses
 from search.ledger import Event, Ledger, of_best_of, of_greedy
 from search.looks import row_hashes
 from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
@@ -33,6 +31,7 @@ from search.training.plan import Plan
 from search.training.process import TrainingFailed, TrainingProcess, start_server
 from search.training.recipe import Recipe
 from search.training.trained import pooled_loss
+from search.watch import Leak, Watch
 from spaces.families import FAMILIES
 
 
@@ -190,9 +189,9 @@ def _search(
 ) -> Searched:
     """Run the trials; an interruption keeps all that are finished."""
     proposer, is_adaptive = _proposer(run, config, prepared)
-    watch = _Watch(run, prepared, progress)
+    watch = Watch(run, prepared, progress)
     budget = Budget(config.trials, config.time, config.max_failures)
-    leak = _Leak(run, config, prepared) if config.leak_budget else None
+    leak = Leak(run, config, prepared) if config.leak_budget else None
     running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, watch, leak)
     try:
         reason, is_interrupted = running.run_all(), False
@@ -200,45 +199,6 @@ def _search(
         reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
     ladder, did = watch.ladder, leak.budget.to_json() if leak else None
     return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld, did)
-
-
-class _Leak:
-    """Ends a study when another trial is not worth its leak."""
-
-    def __init__(self, run: Run, config: StudyConfig, prepared: Prepared) -> None:
-        dataset, self._run, self._has_epochs = prepared.dataset, run, config.epoch_choice == "common"
-        trajectory = Trajectory(
-            prepared.metric, dataset.y, rng=prepared.seeds.rng("budget"), units=prepared.folds.units,
-            time=dataset.time,
-        )  # fmt: skip
-        self.budget = LeakBudget(trajectory)
-
-    def __call__(self, trial: Trial) -> str | None:
-        if trial.status not in ("completed", "pruned"):
-            return None
-        stored = self._run.out_of_fold(trial.number)
-        own = stored if self._has_epochs or trial.chosen_index is None else stored[[trial.chosen_index]]
-        return self.budget.add(own, is_completed=trial.status == "completed")
-
-
-class _Watch:
-    """Tells a person of each trial; a new best one only past the Ladder's step."""
-
-    def __init__(self, run: Run, prepared: Prepared, progress: Progress) -> None:
-        self._run, self._prepared, self._progress = run, prepared, progress
-        self.ladder = Ladder()
-
-    def __call__(self, trial: Trial, trials: list[Trial]) -> None:
-        counts = {f"n_{status}": _count(trials, status) for status in ("failed", "pruned", "duplicate")}
-        is_new_best = trial.status == "completed" and self.ladder.offer(self._losses(trial))
-        best = {"best_trial": trial.number, "best_score": trial.score} if is_new_best else {}
-        self._progress.update(n_done=len(trials), **counts, **best)
-        if trial.status == "failed":
-            self._progress.say(f"trial {trial.number} failed: {trial.cause}")
-
-    def _losses(self, trial: Trial) -> np.ndarray:
-        table = self._run.out_of_fold(trial.number)[trial.chosen_index]
-        return paired_losses(self._prepared.metric, self._prepared.dataset.y, table, trial.fold_scores)
 
 
 def _count(trials: Sequence[Trial], status: str) -> int:
@@ -315,8 +275,8 @@ def _conclude(
 ) -> None:
     """Choose winner, members and weights, enter them in the ledger, write the ensemble and what it scores."""
     dataset, metric = prepared.dataset, prepared.metric
-    table = assembly.candidate_table(run, dataset, prepared.folds, completed, metric)
-    choice = assembly.choose(table, metric, prepared.seeds.rng("crossfit"))
+    table = assembly.candidate_table(run, dataset, completed, metric)
+    choice = assembly.choose(table, metric)
     members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
     honest = _reckon(run, config, prepared)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 PACKAGES = ("spaces", "search", "ensemble", "reports")
 # These modules put the stages together and may import them all; nothing else imports them.
-ROOTS = ("search.run", "search.flow", "search.assembly", "search.checks", "search.verbs", "search.estimators")
+ROOTS = tuple(
+    f"search.{name}" for name in ("run", "flow", "watch", "assembly", "checks", "verbs", "estimators")
+)
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
 ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card")
 _ALLOWED: dict[str, tuple[str, ...]] = {

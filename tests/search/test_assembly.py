@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ensemble import crossfit
 from search import assembly, metrics
 from search.assembly import CandidateTable, candidate_table, choose
 from search.data import Dataset
@@ -44,20 +45,17 @@ def _folds(data: Dataset, n_repeats: int, n_splits: int = 3) -> Folds:
 
 def test_repeats_are_laid_out_as_further_rows(tmp_path: Path) -> None:
     data, run = plans.dataset(), Run.create(tmp_path / "run")
-    folds = _folds(data, 2)
     marks = np.arange(2)[:, None, None] * 1000 + np.arange(60)[None, :, None] + 0.25
     for number in (0, 1):  # two looks are stored; the second is the chosen one
         run.save_out_of_fold(number, np.stack([marks * 0 - 1, marks + number * 10_000]))
     trials = [_trial(0, 0.7, index=1), _trial(1, 0.4, index=1)]
-    table = candidate_table(run, data, folds, trials, LOG_LOSS)
+    table = candidate_table(run, data, trials, LOG_LOSS)
     assert [t.number for t in table.trials] == [1, 0], "best first"
     assert table.predictions.shape == (2, 120, 1) and table.predictions.dtype == np.float64
     assert np.array_equal(table.predictions[1, :, 0], table.repeats * 1000 + table.rows + 0.25)
     assert np.array_equal(table.predictions[0], table.predictions[1] + 10_000)
     assert np.array_equal(table.y, data.y[table.rows])
-    for row in range(60):
-        assert len(set(table.units[table.rows == row])) == 1
-    assert len(set(table.units)) == 60 and table.time is None
+    assert np.array_equal(np.bincount(table.rows), np.full(60, 2))
 
 
 def test_rows_that_are_never_held_out_are_left_out(tmp_path: Path) -> None:
@@ -67,10 +65,8 @@ def test_rows_that_are_never_held_out_are_left_out(tmp_path: Path) -> None:
     stored = np.full((1, 1, 60, 1), np.nan)
     stored[:, :, held] = 0.5
     run.save_out_of_fold(0, stored)
-    table = candidate_table(run, data, folds, [_trial(0, 0.7)], LOG_LOSS)
+    table = candidate_table(run, data, [_trial(0, 0.7)], LOG_LOSS)
     assert np.array_equal(table.rows, np.sort(held)) and len(table.rows) < 60
-    assert table.time is not None and data.time is not None
-    assert np.array_equal(table.time, data.time[table.rows])
 
 
 def test_only_the_best_are_candidates_in_the_direction_of_the_metric(
@@ -82,7 +78,7 @@ def test_only_the_best_are_candidates_in_the_direction_of_the_metric(
         run.save_out_of_fold(number, np.full((1, 1, 60, 1), 0.5))
     trials = [_trial(n, score) for n, score in enumerate((0.7, 0.9, 0.8, 0.9))]
     for name, expected in (("auc", [1, 3]), ("log_loss", [0, 2])):
-        table = candidate_table(run, data, _folds(data, 1), trials, metrics.METRICS[name])
+        table = candidate_table(run, data, trials, metrics.METRICS[name])
         assert [t.number for t in table.trials] == expected
 
 
@@ -90,7 +86,7 @@ def _table(y: np.ndarray, predictions: np.ndarray, n_repeats: int = 1, **changes
     n_rows = len(y)
     trials = tuple(_trial(n, 0.5, width=16 + n) for n in range(len(predictions)))
     rows, repeats = np.tile(np.arange(n_rows), n_repeats), np.repeat(np.arange(n_repeats), n_rows)
-    table = CandidateTable(trials, predictions, y[rows], repeats, rows, rows, None)
+    table = CandidateTable(trials, predictions, y[rows], repeats, rows)
     return replace(table, **changes)
 
 
@@ -106,34 +102,46 @@ def _expected_loss(weights: np.ndarray, predictions: np.ndarray) -> float:
     return float(-0.5 * (np.log(p) + np.log1p(-p)).mean())
 
 
+def _cross_fitted(table: CandidateTable, seed: int, groups: np.ndarray | None = None) -> float:
+    """The score of the choice when it is made on other rows than it is scored on."""
+    architectures = [assembly.architecture_of(trial) for trial in table.trials]
+    rule = assembly.choose_members(LOG_LOSS)
+    fitted = crossfit(
+        table.predictions,
+        table.y,
+        decide=lambda p, y, w: rule(p, architectures, y, np.ones(len(y)) if w is None else w),
+        rng=np.random.default_rng(seed),
+        groups=table.rows if groups is None else groups,
+    )
+    return float(np.mean([table.score(LOG_LOSS, p) for p in fitted.predictions]))
+
+
 def test_the_cross_fitted_score_of_noise_is_not_optimistic_but_the_in_sample_one_is() -> None:
-    in_sample, cross_fitted, single = [], [], []
+    in_sample, cross_fitted = [], []
     for seed in range(6):
         y, predictions = _noise(seed)
-        choice = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(seed))
+        table = _table(y, predictions)
+        choice = choose(table, LOG_LOSS)
         truth = _expected_loss(choice.weights, predictions)
         in_sample.append(choice.in_sample_score - truth)
-        cross_fitted.append(choice.score - truth)
-        single.append(
-            choice.best_single_score - np.mean([_expected_loss(e, predictions) for e in np.eye(25)])
-        )
+        cross_fitted.append(_cross_fitted(table, seed) - truth)
         assert np.isclose(choice.weights.sum(), 1.0) and (choice.weights >= 0).all()
     assert max(in_sample) < -0.01
-    for gaps in (cross_fitted, single):
-        assert np.mean(gaps) > -2 * np.std(gaps, ddof=1) / 6**0.5 - 1e-3
+    assert np.mean(cross_fitted) > -2 * np.std(cross_fitted, ddof=1) / 6**0.5 - 1e-3
     assert np.mean(cross_fitted) > np.mean(in_sample) + 0.02
 
 
 def test_repeats_of_a_row_stay_together_when_the_choice_is_cross_fitted() -> None:
     """The same noise in three repeats would be an easy prey if a row could choose for its own repeats."""
     y, predictions = _noise(1)
-    once = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(0))
-    thrice = choose(_table(y, np.tile(predictions, (1, 3, 1)), 3), LOG_LOSS, np.random.default_rng(0))
+    once = choose(_table(y, predictions), LOG_LOSS)
+    repeated = _table(y, np.tile(predictions, (1, 3, 1)), 3)
+    thrice = choose(repeated, LOG_LOSS)
     assert np.allclose(thrice.weights, once.weights)
     assert thrice.in_sample_score == pytest.approx(once.in_sample_score)
-    assert thrice.score > thrice.in_sample_score + 0.02
-    leaking = _table(y, np.tile(predictions, (1, 3, 1)), 3, units=np.arange(300))
-    assert choose(leaking, LOG_LOSS, np.random.default_rng(0)).score < thrice.score - 0.01
+    honest = _cross_fitted(repeated, 0)
+    assert honest > thrice.in_sample_score + 0.02
+    assert _cross_fitted(repeated, 0, groups=np.arange(300)) < honest - 0.01
 
 
 @pytest.mark.parametrize("name", ["log_loss", "auc", "accuracy"])
@@ -141,11 +149,8 @@ def test_a_good_candidate_is_found_whatever_the_metric(name: str) -> None:
     y, predictions = _noise(0)
     predictions[7] = np.where(y == 1, 0.7, 0.3) + np.random.default_rng(0).normal(0, 0.1, y.shape)
     metric = metrics.METRICS[name]
-    choice = choose(_table(y, predictions), metric, np.random.default_rng(0))
+    choice = choose(_table(y, predictions), metric)
     assert int(np.argmax(choice.weights)) == 7
-    assert metrics.loss(metric, y, predictions[7]) == pytest.approx(
-        (-1 if metric.is_higher_better else 1) * choice.best_single_score
-    )
 
 
 def test_near_identical_candidates_count_as_one() -> None:
@@ -153,23 +158,16 @@ def test_near_identical_candidates_count_as_one() -> None:
     predictions[1:] = predictions[:1] + np.random.default_rng(0).normal(0, 1e-4, predictions[1:].shape)
     table = _table(y, predictions)
     alike = replace(table, trials=tuple(_trial(n, 0.5) for n in range(4)))
-    assert choose(table, LOG_LOSS, np.random.default_rng(0)).n_distinct == 4  # of different structure
-    choice = choose(alike, LOG_LOSS, np.random.default_rng(0))
+    assert choose(table, LOG_LOSS).n_distinct == 4  # of different structure
+    choice = choose(alike, LOG_LOSS)
     assert choice.n_distinct == 1 and choice.weights.max() == 1.0
 
 
 def test_one_candidate_is_the_ensemble() -> None:
     y, predictions = _noise(0, n_candidates=1)
-    choice = choose(_table(y, predictions), LOG_LOSS, np.random.default_rng(0))
+    choice = choose(_table(y, predictions), LOG_LOSS)
     assert choice.weights.tolist() == [1.0]
-    assert choice.score == pytest.approx(choice.in_sample_score) == pytest.approx(choice.best_single_score)
-
-
-def test_time_is_scored_on_later_rows_only() -> None:
-    y, predictions = _noise(3)
-    table = _table(y, predictions, time=np.arange(100))
-    choice = choose(table, LOG_LOSS, np.random.default_rng(0))
-    assert np.isfinite(choice.score) and choice.score > choice.in_sample_score
+    assert choice.in_sample_score == pytest.approx(LOG_LOSS.score(y, predictions[0]))
 
 
 class _Here:
