@@ -178,9 +178,18 @@ def make_folds(
     shares = np.full(k, 1.0 / k) if k > 1 else np.array([HOLDOUT, 1.0 - HOLDOUT])
     fold_of_row = np.stack(list(shuffles(strata, units, shares, r, rng)))
     if k == 1:
+        fold_of_row = np.stack([_on_both_sides(sides, units) for sides in fold_of_row])
         return Folds(np.where(fold_of_row == 0, 0, -1).astype(np.int16), "holdout", k, reason, units)
     _check_spread(dataset, fold_of_row)
     return Folds(fold_of_row, "kfold", k, reason, units)
+
+
+def _on_both_sides(sides: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Move the smallest unit over where few large ones left a side of a holdout (0: held) empty."""
+    if len(np.unique(sides)) == 2:
+        return sides
+    codes, counts = np.unique(units, return_counts=True)
+    return np.where(units == codes[counts.argmin()], 1 - sides, sides)
 
 
 def seal(dataset: Rows, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

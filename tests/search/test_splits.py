@@ -73,6 +73,14 @@ def check_members(rows: Rows, folds: Folds) -> None:
                 assert not np.intersect1d(key[member.train], key[member.held]).size
 
 
+def test_two_large_groups_leave_no_side_of_a_holdout_empty() -> None:
+    groups = np.array([1, 0, 0, 0, 1, 0, 1, 1, 1, 1, 0, 1])
+    y, task = np.arange(12.0)[:, None], Task("regression", ("y",))
+    rows = Rows(y, task, groups, None, np.arange(12))
+    for seed in range(5):
+        check_members(rows, make_folds(rows, n_splits=1, n_repeats=2, rng=rng(seed)))
+
+
 @given(rows=tables(), n_splits=st.integers(1, 6), n_repeats=st.integers(1, 3), seed=st.integers(0, 99))
 @settings(max_examples=200)
 def test_folds_partition_the_rows(rows: Rows, n_splits: int, n_repeats: int, seed: int) -> None:
