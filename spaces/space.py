@@ -193,6 +193,6 @@ class Space:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the JSON form: equal for equal spaces, in any session."""
+        """sha256 of the JSON form: equal for equal spaces, in any process."""
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
