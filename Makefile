@@ -42,7 +42,7 @@ check: lint types test
 
 # Are reported scores true? DATA is a folder of tables, see benchmarks/validity.py; resumable, up to an hour.
 validity: setup
-	$(BIN)/python -m benchmarks.validity --data $(DATA) --out runs/validity
+	$(BIN)/python -m benchmarks.validity --set all --data $(DATA) --out runs/validity
 
 study: setup
 	$(BIN)/python -m search.run study --demo breast_cancer

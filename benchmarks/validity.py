@@ -1,12 +1,13 @@
 """Is the reported score true? Studies on rows drawn from real tables, against the score on all other rows.
 
-    python -m benchmarks.validity --data DATASETS [--draws 40] [--tables a,b] [--sampler tpe] [--out FOLDER]
+    python -m benchmarks.validity --data DATASETS [--draws 40] [--set all] [--tables a,b] [--out FOLDER]
 
 For each draw: n rows are drawn, a whole study runs on them, and the truth T of what the study reports (its
 winner, its ensemble: the fold models' mean score, not the bagged predictor's) is measured on rows that were
 not drawn. The statistic is S - T - C: S a reported score, C the luck of the draw, measured by the linear
-model, which is fixed before looking: its score on the drawn rows less its score on the rest. Every draw is
-appended to a file, so that an interrupted run goes on where it stopped.
+model, which is fixed before looking: its score on the drawn rows, held out in random folds of its own, less
+its score on the rest, so that C is zero on average. Every draw is appended to a file, so that an interrupted
+run goes on where it stopped.
 
 DATASETS is a folder with one folder per table: ``NAME/meta.json`` (``file``, ``target``) and the table.
 """
@@ -51,7 +52,8 @@ class Setting:
     metric: str
     sampler: str = "random"
     epoch_choice: str = "common"
-    groups: str | None = None
+    is_grouped: bool = False
+    stratify: bool | None = None
     n_trials: int = 12
     epochs: int = 40
     splits: int = 5
@@ -61,25 +63,36 @@ class Setting:
     @property
     def key(self) -> str:
         """A name for files and tables."""
+        changed = {
+            "grouped": self.is_grouped,
+            "permuted": self.is_permuted,
+            "stratified": self.stratify is True,
+            f"{self.splits}x{self.repeats}": (self.splits, self.repeats) != (5, 2),
+        }
         parts = [self.table, str(self.n_rows), self.metric, self.sampler, self.epoch_choice]
-        return "-".join([*parts, *(["permuted"] if self.is_permuted else [])])
+        return "-".join([*parts, *(name for name, is_so in changed.items() if is_so)])
 
 
-def settings(sampler: str) -> list[Setting]:
-    """The settings: regression, binary, multiclass; means of rows and rank metrics; permuted targets."""
-    main = [
-        Setting("kin8nm", 300, "rmse", sampler),
-        Setting("phoneme", 300, "log_loss", sampler),
-        Setting("california_housing", 300, "rmse", sampler),
-        Setting("car_eval", 300, "log_loss", sampler),
-    ]
-    more = [
-        Setting("phoneme", 300, "auc", sampler),
-        Setting("phoneme", 150, "log_loss", sampler),
-        Setting("phoneme", 300, "log_loss", sampler, epoch_choice="fold"),
-        Setting("phoneme", 300, "log_loss", sampler, is_permuted=True),
-    ]
-    return main + more
+PHONEME = Setting("phoneme", 300, "log_loss")
+MAIN = (Setting("kin8nm", 300, "rmse"), PHONEME, Setting("california_housing", 300, "rmse"),
+        Setting("car_eval", 300, "log_loss"))  # fmt: skip
+ABLATIONS = (
+    replace(PHONEME, metric="auc"),
+    replace(PHONEME, n_rows=150),
+    replace(PHONEME, epoch_choice="fold"),
+    replace(PHONEME, is_permuted=True),
+    replace(PHONEME, sampler="tpe"),
+    Setting("california_housing", 300, "rmse", is_grouped=True),
+    replace(PHONEME, splits=3),
+    replace(PHONEME, splits=10, repeats=1),
+    replace(PHONEME, repeats=1),
+    replace(PHONEME, repeats=3),
+    replace(PHONEME, n_rows=150, stratify=True),
+    Setting("car_eval", 300, "log_loss", stratify=True),
+)
+SETS = {"main": MAIN, "ablations": ABLATIONS, "all": (*MAIN, *ABLATIONS)}
+CELL = 0.25  # degrees of longitude and latitude: houses of one cell are a group
+MOST_OF_A_GROUP = 15
 
 
 def one_draw(setting: Setting, data: str, number: int) -> dict[str, Any]:
@@ -98,14 +111,14 @@ def one_draw(setting: Setting, data: str, number: int) -> dict[str, Any]:
     frame = frame.drop(columns=meta.get("drop") or []).dropna(subset=[meta["target"]]).reset_index(drop=True)
     if setting.is_permuted:
         frame[meta["target"]] = rng.permutation(frame[meta["target"]].to_numpy())
-    order = rng.permutation(len(frame))
-    drawn, rest = frame.iloc[order[: setting.n_rows]], frame.iloc[order[setting.n_rows :][:N_TRUTH]]
+    drawn, rest = in_groups(frame, setting, rng) if setting.is_grouped else at_random(frame, setting, rng)
     config = StudyConfig(
         demo="iris", metric=setting.metric, sampler=setting.sampler, trials=setting.n_trials, seed=seed,
         epochs=setting.epochs, splits=setting.splits, repeats=setting.repeats, space=SPACE,
-        epoch_choice=setting.epoch_choice, draws=200,  # type: ignore[arg-type]
+        epoch_choice=setting.epoch_choice, draws=200, stratify=setting.stratify,  # type: ignore[arg-type]
     )  # fmt: skip
-    dataset = from_frame(drawn, meta["target"], task=_kind(meta), name=setting.table)
+    groups = "group" if setting.is_grouped else None
+    dataset = from_frame(drawn, meta["target"], task=_kind(meta), name=setting.table, groups=groups)
     prepared = lay_out(config, dataset)
     place = Path(tempfile.mkdtemp()) / "run"
     try:
@@ -115,16 +128,38 @@ def one_draw(setting: Setting, data: str, number: int) -> dict[str, Any]:
 
             progress = Progress(setting.n_trials, setting.metric, console=Console(file=nowhere))
             carry_out(run, config, prepared, command="validity", progress=progress)
-        return {"setting": setting.key, "draw": number, **measured(run, prepared, rest)}
+        return {"setting": setting.key, "draw": number, **measured(run, prepared, rest, rng)}
     finally:
         shutil.rmtree(place.parent, ignore_errors=True)
+
+
+def at_random(
+    frame: pd.DataFrame, setting: Setting, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows for the study, and others for the truth."""
+    order = rng.permutation(len(frame))
+    return frame.iloc[order[: setting.n_rows]], frame.iloc[order[setting.n_rows :][:N_TRUTH]]
+
+
+def in_groups(
+    frame: pd.DataFrame, setting: Setting, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Whole groups (cells of the map, at most 15 houses of each) for the study, others for the truth."""
+    cell = np.floor(frame[["longitude", "latitude"]] / CELL).astype(int).astype(str).agg("_".join, axis=1)
+    frame = frame.assign(group=cell).iloc[rng.permutation(len(frame))]
+    frame = frame[frame.groupby("group").cumcount() < MOST_OF_A_GROUP]
+    sizes = frame["group"].value_counts()
+    names = rng.permutation(sizes.index.to_numpy())
+    n_groups = int(np.searchsorted(sizes[names].cumsum(), setting.n_rows)) + 1
+    is_drawn = frame["group"].isin(names[:n_groups])
+    return frame[is_drawn], frame[~is_drawn].iloc[:N_TRUTH]
 
 
 def _kind(meta: dict[str, Any]) -> Any:
     return meta["task"] if meta["task"] in ("binary", "multiclass", "regression") else None
 
 
-def measured(run: Any, prepared: Any, rest: pd.DataFrame) -> dict[str, Any]:
+def measured(run: Any, prepared: Any, rest: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
     """What the study says, what others would print, and the truth of each."""
     from search.objective import loss_of
     from search.targets import coded
@@ -148,7 +183,7 @@ def measured(run: Any, prepared: Any, rest: pd.DataFrame) -> dict[str, Any]:
     scores = {name: row for name, row in leakage.items()}
     return {
         "sign": sign,
-        "luck": linear_luck(prepared, table, y),
+        "luck": linear_luck(prepared, table, y, rng),
         "chance": next(b["score"] for b in summary["baselines"] if b["name"] == "dummy"),
         "winner": {**scores["best single trial"], "truth": truth(predicted[winner])},
         "ensemble": {**scores["ensemble"], "truth": truth(ensemble)},
@@ -166,29 +201,24 @@ def fold_predictions(arrays: dict[str, Any], inputs: dict[str, np.ndarray]) -> n
     return outputs * arrays["target_scale"][:, None] + arrays["target_center"][:, None]
 
 
-def linear_luck(prepared: Any, table: Any, y: np.ndarray) -> float:
-    """The linear model's score on the drawn rows, held out, less its score on the rest."""
+def linear_luck(prepared: Any, table: Any, y: np.ndarray, rng: np.random.Generator) -> float:
+    """The linear model's score on the drawn rows, held out at random, less its score on the rest."""
     from search.baselines import _predict_linear
-    from search.splits import Member
+    from search.splits import Member, make_folds
     from search.training.trained import pooled_loss
     from spaces.schema import Table
 
     dataset, metric = prepared.dataset, prepared.metric
-    both = replace(
-        dataset,
-        table=Table(
-            np.concatenate([dataset.table.numbers, table.numbers]),
-            np.concatenate([dataset.table.codes, table.codes]),
-        ),
-        y=np.concatenate([dataset.y, y]),
-    )
+    numbers = np.concatenate([dataset.table.numbers, table.numbers])
+    codes = np.concatenate([dataset.table.codes, table.codes])
+    both = replace(dataset, table=Table(numbers, codes), y=np.concatenate([dataset.y, y]))
+    folds = make_folds(dataset, n_splits=10, n_repeats=1, is_stratified=not metric.is_mean_of_rows, rng=rng)
     rest = np.arange(dataset.n_rows, dataset.n_rows + len(y))
-    inside = np.full((prepared.folds.n_repeats, *dataset.y.shape), np.nan)
-    outside = []
-    for member in prepared.folds.members():
+    inside, outside = np.full((1, *dataset.y.shape), np.nan), []
+    for member in folds.members():
         everything = np.concatenate([member.held, rest])
         found = _predict_linear(both, Member(member.repeat, member.fold, member.train, everything))
-        inside[member.repeat, member.held] = found[: len(member.held)]
+        inside[0, member.held] = found[: len(member.held)]
         outside.append(metric.score(y, found[len(member.held) :]))
     return float(pooled_loss(metric.score, dataset.y, inside) - np.mean(outside))
 
@@ -241,7 +271,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--tables", default="")
-    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--set", default="main", choices=SETS, help="which settings")
     parser.add_argument("--out", default="runs/validity")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
@@ -250,7 +280,7 @@ def main() -> None:
     file = out / "draws.jsonl"
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     known = {(line["setting"], line["draw"]) for line in done}
-    wanted = [s for s in settings(given.sampler) if not given.tables or s.table in given.tables.split(",")]
+    wanted = [s for s in SETS[given.set] if not given.tables or s.table in given.tables.split(",")]
     left = [
         (s, given.data, n) for n in range(given.first, given.draws) for s in wanted if (s.key, n) not in known
     ]

@@ -17,7 +17,7 @@ from search.config import StudyConfig, load
 from search.data import Dataset, read_table
 from search.flow import carry_out, plan_of, recipe_of
 from search.objective import Objective
-from search.preparation import Prepared, lay_out, prepare, read_dataset, read_frame
+from search.preparation import Prepared, lay_out, prepare, read_dataset, read_frame, stratifies
 from search.progress import Progress
 from search.records import Run, RunError, Trial
 from search.splits import make_folds
@@ -229,7 +229,13 @@ def nested(path: Path, n_splits: int) -> Nested:
     prepared = prepare(config)
     _check_same_data(run, prepared)
     dataset, metric = prepared.dataset, prepared.metric
-    outer = make_folds(dataset, n_splits=n_splits, n_repeats=1, rng=prepared.seeds.rng("nested"))
+    outer = make_folds(
+        dataset,
+        n_splits=n_splits,
+        n_repeats=1,
+        is_stratified=stratifies(config, metric),
+        rng=prepared.seeds.rng("nested"),
+    )
     found = []
     with Progress(config.trials, metric.name) as progress:
         for member in outer.members():

@@ -94,6 +94,9 @@ class StudyConfig(BaseModel):
     splits: Annotated[int, Field(ge=1)] | None = None
     """Folds; 1 means one holdout."""
     repeats: Annotated[int, Field(ge=1)] | None = None
+    stratify: bool | None = None
+    """Whether folds and holdout keep class shares; by default only where the metric is no mean of rows (AUC, F1),
+    since stratified folds flatter a mean of rows such as log loss."""
     metric: Name | None = None
     sampler: Literal["tpe", "random", "grid", "qmc", "cmaes"] = "tpe"
     tuner: Literal["optuna", "keras-tuner"] = "optuna"

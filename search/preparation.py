@@ -17,6 +17,7 @@ from search.splits import Folds, make_folds, seal
 from spaces.families import FAMILIES
 from spaces.signature import Signature
 from spaces.space import Space
+from spaces.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,8 @@ def prepare(config: StudyConfig) -> Prepared:
     whole = _interpreted(frame, target, config)
     rows, sealed = whole.row_ids, np.zeros(0, np.int64)
     if config.holdout:
-        kept, apart = seal(whole, config.holdout, seeds.rng("holdout"))
+        is_stratified = stratifies(config, metric_of(config, whole.task))
+        kept, apart = seal(whole, config.holdout, seeds.rng("holdout"), is_stratified=is_stratified)
         rows, sealed = whole.row_ids[kept], whole.row_ids[apart]
     known = config.model_copy(update={"task": whole.task.kind})
     dataset, findings = _audited(known, frame.iloc[rows], target, seeds)
@@ -167,12 +169,28 @@ def _unlabelled(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
 def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:
     """Splits, metric and space for a dataset that is read."""
     seeds = Seeds(config.seed)
-    folds = make_folds(dataset, n_splits=config.splits, n_repeats=config.repeats, rng=seeds.rng("splits"))
-    metric = metrics.metric_for(config.metric or metrics.default_metric(dataset.task), dataset.task)
+    metric = metric_of(config, dataset.task)
+    folds = make_folds(
+        dataset,
+        n_splits=config.splits,
+        n_repeats=config.repeats,
+        is_stratified=stratifies(config, metric),
+        rng=seeds.rng("splits"),
+    )
     signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
     space = FAMILIES[family_of(config)].space(signature).override(config.space)
     nothing = np.zeros(0, np.int64)
     return Prepared(dataset, dataset.row_ids, nothing, folds, metric, space, signature, seeds)
+
+
+def metric_of(config: StudyConfig, task: Task) -> metrics.Metric:
+    """The metric that is asked for, or the usual one of the task."""
+    return metrics.metric_for(config.metric or metrics.default_metric(task), task)
+
+
+def stratifies(config: StudyConfig, metric: metrics.Metric) -> bool:
+    """Whether splits keep class shares: as asked for, else where the metric is no mean of rows."""
+    return not metric.is_mean_of_rows if config.stratify is None else config.stratify
 
 
 def family_of(config: StudyConfig) -> str:

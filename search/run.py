@@ -78,6 +78,10 @@ def study(
     repeats: Annotated[
         int | None, typer.Option(metavar="P", help="Reshuffled repeats. [default: by rows]")
     ] = None,
+    stratify: Annotated[
+        bool | None,
+        typer.Option("--stratify/--no-stratify", help="Folds keep class shares. [default: by metric]"),
+    ] = None,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="[default: log_loss or rmse]")] = None,
     groups: Annotated[str | None, typer.Option(metavar="COL", help="Rows of a group stay together.")] = None,
     time_column: Annotated[str | None, typer.Option(metavar="COL", help="Train on the past only.")] = None,

@@ -138,7 +138,12 @@ class Folds:
 
 
 def make_folds(
-    dataset: Rows, *, n_splits: int | None = None, n_repeats: int | None = None, rng: np.random.Generator
+    dataset: Rows,
+    *,
+    n_splits: int | None = None,
+    n_repeats: int | None = None,
+    is_stratified: bool = True,
+    rng: np.random.Generator,
 ) -> Folds:
     """Split the rows for a study.
 
@@ -150,13 +155,17 @@ def make_folds(
         Folds; 1 holds out 20 % once. By default 5, and 1 from 50,000 rows on.
     n_repeats
         Reshufflings. By default 3 below 2,000 rows, else 1; always 1 when rows are ordered in time.
+    is_stratified
+        Whether held-out rows have the class shares of the training rows. New rows have not: a log loss is
+        then too good by up to ``(n_classes - 1) / n_rows``. Where random folds would keep a class from a
+        member's training rows, they are stratified all the same.
     rng
         Source of the shuffling.
 
     Returns
     -------
     Folds
-        Stratified by class, groups and duplicates whole; expanding windows when the rows have a time.
+        Groups and duplicates whole; expanding windows when the rows have a time.
 
     Raises
     ------
@@ -168,20 +177,31 @@ def make_folds(
     k = n_splits if n_splits is not None else (5 if n_rows < LARGE else 1)
     r = n_repeats if n_repeats is not None else (3 if n_rows < SMALL and k > 1 and not is_timed else 1)
     units = _units(dataset)
-    reason = _reason(dataset, units, k, r, n_splits is None, n_repeats is None)
+    reason = _reason(dataset, units, k, r, n_splits is None, n_repeats is None, is_stratified)
     if dataset.time is not None:
         folds = Folds(_blocks(dataset.time, k)[None], "time", k, reason, units)
         _check_windows(dataset, folds)
         return folds
     _check_classes(dataset, units, k)
-    strata = _strata(dataset)
     shares = np.full(k, 1.0 / k) if k > 1 else np.array([HOLDOUT, 1.0 - HOLDOUT])
-    fold_of_row = np.stack(list(shuffles(strata, units, shares, r, rng)))
+    fold_of_row = np.stack(list(shuffles(_strata(dataset), units, shares, r, rng)))
+    if dataset.task.is_classification and not is_stratified:
+        nothing = np.zeros(len(units), np.int64)
+        at_random = shuffles(nothing, units, shares, r, rng)
+        pairs = zip(at_random, fold_of_row, strict=True)
+        fold_of_row = np.stack([free if _is_learnable(dataset, free, k) else kept for free, kept in pairs])
     if k == 1:
         fold_of_row = np.stack([_on_both_sides(sides, units) for sides in fold_of_row])
         return Folds(np.where(fold_of_row == 0, 0, -1).astype(np.int16), "holdout", k, reason, units)
     _check_spread(dataset, fold_of_row)
     return Folds(fold_of_row, "kfold", k, reason, units)
+
+
+def _is_learnable(dataset: Rows, fold_of_row: np.ndarray, n_held: int) -> bool:
+    """Whether each of the held folds leaves rows of every stratum to learn from."""
+    strata = _strata(dataset)
+    everything = np.unique(strata).size
+    return all(np.unique(strata[fold_of_row != fold]).size == everything for fold in range(n_held))
 
 
 def _on_both_sides(sides: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -192,7 +212,9 @@ def _on_both_sides(sides: np.ndarray, units: np.ndarray) -> np.ndarray:
     return np.where(units == codes[counts.argmin()], 1 - sides, sides)
 
 
-def seal(dataset: Rows, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def seal(
+    dataset: Rows, fraction: float, rng: np.random.Generator, *, is_stratified: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Set rows aside before anything is learned.
 
     Parameters
@@ -203,11 +225,13 @@ def seal(dataset: Rows, fraction: float, rng: np.random.Generator) -> tuple[np.n
         Share to set aside, between 0 and 1, both excluded.
     rng
         Source of the shuffling.
+    is_stratified
+        As in `make_folds`.
 
     Returns
     -------
     development, holdout
-        Sorted row indices: stratified, groups and duplicates whole. When the rows have a time, the holdout is
+        Sorted row indices: groups and duplicates whole. When the rows have a time, the holdout is
         the last rows, and earlier rows that belong to one of them are in neither.
 
     Raises
@@ -222,7 +246,11 @@ def seal(dataset: Rows, fraction: float, rng: np.random.Generator) -> tuple[np.n
         is_held = _last(dataset.time, fraction)
         is_kept = ~is_held & ~np.isin(units, units[is_held])
     else:
-        is_held = assign(_strata(dataset), units, np.array([fraction, 1.0 - fraction]), rng) == 0
+        shares, strata = np.array([fraction, 1.0 - fraction]), _strata(dataset)
+        sides = assign(strata if is_stratified else np.zeros_like(strata), units, shares, rng)
+        if not is_stratified and not _is_learnable(dataset, sides, 1):
+            sides = assign(strata, units, shares, rng)
+        is_held = sides == 0
         is_kept = ~is_held
     if not is_held.any() or not is_kept.any():
         raise SplitError(
@@ -361,7 +389,13 @@ def _check_windows(dataset: Rows, folds: Folds) -> None:
 
 
 def _reason(
-    dataset: Rows, units: np.ndarray, n_splits: int, n_repeats: int, is_default: bool, is_repeat_default: bool
+    dataset: Rows,
+    units: np.ndarray,
+    n_splits: int,
+    n_repeats: int,
+    is_default: bool,
+    is_repeat_default: bool,
+    is_stratified: bool,
 ) -> str:
     """Say what was chosen and why."""
     n_rows, n_units = units.size, int(units.max()) + 1
@@ -382,7 +416,7 @@ def _reason(
             else f"the last {HOLDOUT:.0%} in time held out"
         )
     elif dataset.task.is_classification:
-        plan += ", stratified"
+        plan += ", stratified" if is_stratified else ", not stratified"
     if dataset.groups is not None:
         plan += f", groups whole ({n_units:,} separate sets of rows)"
     elif n_units < n_rows:

@@ -73,6 +73,20 @@ def check_members(rows: Rows, folds: Folds) -> None:
                 assert not np.intersect1d(key[member.train], key[member.held]).size
 
 
+def test_random_folds_do_not_keep_class_shares_but_every_member_sees_every_class() -> None:
+    rows = rows_of(300, n_classes=2)
+    stratified = make_folds(rows, n_splits=5, n_repeats=3, rng=rng())
+    free = make_folds(rows, n_splits=5, n_repeats=3, is_stratified=False, rng=rng())
+    spreads = [np.std([rows.y[m.held].mean() for m in folds.members()]) for folds in (stratified, free)]
+    assert spreads[0] < 0.01 < 0.03 < spreads[1]
+    assert "not stratified" in free.reason
+    rare = rows_of(40, n_classes=8)
+    for seed in range(20):
+        check_members(rare, make_folds(rare, n_splits=2, n_repeats=1, is_stratified=False, rng=rng(seed)))
+        for member in make_folds(rare, n_splits=2, n_repeats=1, is_stratified=False, rng=rng(seed)).members():
+            assert rare.y[member.train].any(axis=0).all()
+
+
 def test_two_large_groups_leave_no_side_of_a_holdout_empty() -> None:
     groups = np.array([1, 0, 0, 0, 1, 0, 1, 1, 1, 1, 0, 1])
     y, task = np.arange(12.0)[:, None], Task("regression", ("y",))
