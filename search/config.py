@@ -95,8 +95,8 @@ class StudyConfig(BaseModel):
     """Folds; 1 means one holdout."""
     repeats: Annotated[int, Field(ge=1)] | None = None
     stratify: bool | None = None
-    """Whether folds and holdout keep class shares; by default only where the metric is no mean of rows (AUC, F1),
-    since stratified folds flatter a mean of rows such as log loss."""
+    """Whether folds and holdout keep class shares. Stratified folds flatter a mean of rows such as log loss,
+    so by default only other metrics (AUC) have them."""
     metric: Name | None = None
     sampler: Literal["tpe", "random", "grid", "qmc", "cmaes"] = "tpe"
     tuner: Literal["optuna", "keras-tuner"] = "optuna"

@@ -1,4 +1,4 @@
-"""One configuration trained on all members: looks, common epoch, patience, out-of-fold predictions."""
+"""One configuration of a network trained on all members; compiled programs are kept and reused."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from search.training.course import Course, Weights
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
-from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe, new_optimizer
-from search.training.trained import Diverged, Request, Trained, pooled_loss
-from search.training.trainers import FitTrainer, LoopedTrainer, StackedTrainer, Trainer, Weights, way_of
+from search.training.recipe import Recipe, new_optimizer
+from search.training.trained import Request, Trained
+from search.training.trainers import FitTrainer, LoopedTrainer, NetworkTrainer, StackedTrainer, way_of
 from spaces.families import FAMILIES
 
 Array = NDArray[Any]
 MOST_TRAINING_ROWS_SCORED = 2000
-MOST_KEPT_BYTES = 64 * 2**20
 
 LOSSES = {
     "binary": keras.losses.BinaryCrossentropy,
@@ -86,7 +86,7 @@ class Engine:
         self._plan, self._loss, self._n_programs = plan, validation_loss, n_programs
         self._inputs = [tf.constant(values) for values in plan.inputs]
         self._y = tf.constant(plan.y, tf.float64)
-        self._programs: OrderedDict[Hashable, tuple[keras.Model, Trainer, str]] = OrderedDict()
+        self._programs: OrderedDict[Hashable, tuple[keras.Model, NetworkTrainer, str]] = OrderedDict()
         self.n_traced = 0
 
     def train(self, job: Job) -> Trained:
@@ -102,7 +102,7 @@ class Engine:
         model, trainer, way = self._prepared(job)
         weights = self._initial_weights(job, model)
         trainer.start(weights, job.recipe, job.seed)
-        course = _Course(self._plan, self._loss, trainer, job)
+        course = Course(self._plan, self._loss, trainer, job.recipe, job.ceilings)
         course.run()
         fit_seconds = time.perf_counter() - started
         trainer.weights = course.best_weights
@@ -142,7 +142,7 @@ class Engine:
             )
         )
 
-    def _prepared(self, job: Job) -> tuple[keras.Model, Trainer, str]:
+    def _prepared(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
         key = (job.structure, job.recipe.optimizer, job.kind)
         if key not in self._programs:
             self._programs[key] = self._new(job)
@@ -153,7 +153,7 @@ class Engine:
         self._programs.move_to_end(key)
         return self._programs[key]
 
-    def _new(self, job: Job) -> tuple[keras.Model, Trainer, str]:
+    def _new(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
         model, plan = job.build(), self._plan
         loss, optimizer = LOSSES[job.kind](reduction=None), new_optimizer(job.recipe.optimizer)
         way = way_of(model, plan)
@@ -178,7 +178,7 @@ class Engine:
                 weights[index] = np.full_like(weights[index], job.dials[variable.name])
         return weights
 
-    def _train_loss(self, trainer: Trainer) -> tuple[float, float]:
+    def _train_loss(self, trainer: NetworkTrainer) -> tuple[float, float]:
         """The study's loss on training rows, and the seconds to predict 1,000 rows with all members."""
         plan = self._plan
         rows = [r[:: 1 + len(r) // MOST_TRAINING_ROWS_SCORED] for r in plan.train]
@@ -190,112 +190,6 @@ class Engine:
             for m, (r, p) in enumerate(zip(rows, predictions, strict=True))
         ]
         return float(np.mean(losses)), seconds
-
-
-class _Course:
-    """The course of one training: from look to look until the epochs, the patience or the pruner end it."""
-
-    def __init__(self, plan: Plan, loss: Callable[[Array, Array], float], trainer: Trainer, job: Job) -> None:
-        self._plan, self._loss, self._trainer, self._job = plan, loss, trainer, job
-        self._choice = job.recipe.epoch_choice
-        self.epochs: list[int] = []
-        self.curve: list[float] = []
-        self.train_curve: list[float] = []
-        self._tables: list[Array] = []
-        self._member_loss = np.full(plan.n_members, np.inf)
-        self.member_epochs = np.zeros(plan.n_members, int)
-        self.best_loss = np.inf
-        self.best_weights: Weights = []
-        self.is_pruned = False
-
-    @property
-    def best_epoch(self) -> int:
-        """The common epoch, or the median of the members' own."""
-        return int(np.median(self.member_epochs))
-
-    def run(self) -> None:
-        """Train from checkpoint to checkpoint."""
-        done = 0
-        for epoch in self._job.recipe.looks:
-            train_loss = float(np.mean(self._trainer.advance(epoch - done)[-1]))
-            done = epoch
-            self._look(epoch, train_loss)
-            if self._is_over(epoch):
-                break
-
-    def _look(self, epoch: int, train_loss: float) -> None:
-        loss, member_losses = self._validate()
-        if not (np.isfinite(train_loss) and np.isfinite(loss)):
-            raise Diverged(
-                f"the loss is not finite at epoch {epoch}: training {train_loss}, validation {loss}"
-            )
-        self.epochs.append(epoch)
-        self.curve.append(loss)
-        self.train_curve.append(train_loss)
-        is_better = member_losses < self._member_loss
-        if is_better.any():
-            self._take_weights(is_better)
-            self._member_loss[is_better] = member_losses[is_better]
-            self.member_epochs[is_better] = epoch
-        self.best_loss = min(self.best_loss, loss)
-
-    def _validate(self) -> tuple[float, Array]:
-        """The mean loss of this look, and the loss by which each member's epoch is chosen."""
-        plan = self._plan
-        rows = plan.stop if self._choice == "inner" and plan.stop is not None else plan.held
-        predictions = self._trainer.predict(rows)
-        if not all(np.isfinite(values).all() for values in predictions):
-            return np.nan, np.full(plan.n_members, np.nan)
-        if self._choice != "inner":
-            self._tables.append(plan.out_of_fold(predictions))
-        if self._choice in ("common", "fixed"):
-            loss = pooled_loss(self._loss, plan.y, self._tables[-1])
-            return loss, np.full(plan.n_members, loss)
-        given = enumerate(zip(rows, predictions, strict=True))
-        losses = np.array([self._loss(plan.y[r], plan.in_units(m, p)) for m, (r, p) in given])
-        return float(losses.mean()), losses
-
-    def _take_weights(self, is_better: Array) -> None:
-        """Copy the weights of the members that are better than before."""
-        current = self._trainer.weights
-        if is_better.all() or not self.best_weights:
-            self.best_weights = current
-            return
-        for kept, new in zip(self.best_weights, current, strict=True):
-            kept[is_better] = new[is_better]
-
-    def _is_over(self, epoch: int) -> bool:
-        recipe = self._job.recipe
-        self.is_pruned = self.best_loss > self._job.ceilings.get(epoch, np.inf)
-        latest = int(self.member_epochs.max())
-        is_stale = bool(recipe.patience) and epoch >= max(PATIENCE_FROM_EPOCH, recipe.patience * latest)
-        return self.is_pruned or is_stale
-
-    def kept(self) -> dict[str, Any]:
-        """Epochs and predictions to keep: all looks, or as many as the bytes allow, with the chosen ones."""
-        plan = self._plan
-        if self._choice == "inner":
-            chosen = plan.out_of_fold(self._trainer.predict(plan.held))
-            return {"kept_epochs": (self.best_epoch,), "chosen_index": 0, "out_of_fold": chosen[None]}
-        n_most = max(1, MOST_KEPT_BYTES // self._tables[0].nbytes)
-        step = -(-len(self.epochs) // n_most)
-        must = set(self.member_epochs.tolist())
-        indices = [i for i, e in enumerate(self.epochs) if i % step == 0 or e in must]
-        epochs = tuple(self.epochs[i] for i in indices)
-        tables = [self._tables[i] for i in indices]
-        if self._choice == "fold":
-            tables.append(self._composed(epochs, tables))
-            return {"kept_epochs": epochs, "chosen_index": len(epochs), "out_of_fold": np.stack(tables)}
-        index = epochs.index(self.best_epoch)
-        return {"kept_epochs": epochs, "chosen_index": index, "out_of_fold": np.stack(tables)}
-
-    def _composed(self, epochs: tuple[int, ...], tables: list[Array]) -> Array:
-        """Each member's held rows as they were predicted at its own epoch."""
-        plan, composed = self._plan, np.full_like(tables[0], np.nan)
-        for member, rows in enumerate(plan.held):
-            repeat = plan.repeat_of_member[member]
-            composed[repeat, rows] = tables[epochs.index(int(self.member_epochs[member]))][repeat, rows]
-        return composed
 
 
 def _return_memory() -> None:

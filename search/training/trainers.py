@@ -15,27 +15,19 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from search.training.course import Trainer, Weights
 from search.training.plan import Plan
 from search.training.program import Program
 from search.training.recipe import Recipe, learning_rates, n_steps
 
 Array = NDArray[Any]
-Weights = list[Array]
 
 
-class Trainer(Protocol):
-    """Members in training."""
-
-    weights: Weights
+class NetworkTrainer(Trainer, Protocol):
+    """Members of a network in training."""
 
     def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
         """Begin from weights ``(n_members, ...)`` in the order of ``model.variables``."""
-
-    def advance(self, n_epochs: int) -> Array:
-        """Train further epochs; the mean training losses ``(n_epochs, n_members)``."""
-
-    def predict(self, rows: Sequence[Array]) -> list[Array]:
-        """Each member's predictions ``(n_rows of it, n_outputs)`` on its rows."""
 
 
 class _Clock:

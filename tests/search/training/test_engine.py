@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from search.training import engine as engine_module
+from search.training import course as course_module
 from search.training.engine import Engine, Job
 from search.training.plan import Plan
 from search.training.recipe import Recipe, checkpoint_epochs
@@ -93,7 +93,7 @@ def test_pruning_compares_the_best_so_far_with_the_ceiling(scripted: _Scripted) 
 def test_looks_that_do_not_fit_are_thinned_but_the_chosen_one_stays(
     scripted: _Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "MOST_KEPT_BYTES", 3 * 60 * 4)
+    monkeypatch.setattr(course_module, "MOST_KEPT_BYTES", 3 * 60 * 4)
     trained = scripted.run([6.0, 5.0, 4.0, 3.0, 2.0, 3.0], Recipe(n_epochs=6))
     assert trained.kept_epochs == (1, 3, 5) and trained.chosen_index == 2
     trained = scripted.run([6.0, 5.0, 4.0, 2.0, 3.0, 3.0], Recipe(n_epochs=6))
@@ -117,7 +117,7 @@ def test_one_diverged_member_is_enough() -> None:
     predictions = [np.full((len(rows), 1), 0.5) for rows in plan.held]
     predictions[0][:] = np.nan
     loss = plans.loss_for(plans.dataset())
-    course = engine_module._Course(plan, loss, _Fixed(predictions), _job(Recipe()))
+    course = course_module.Course(plan, loss, _Fixed(predictions), Recipe(), {})
     with pytest.raises(Diverged):
         course.run()
 
