@@ -33,7 +33,7 @@ types: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 slow: setup
 	$(BIN)/python -m pytest -q -m slow

@@ -18,9 +18,9 @@ from benchmarks.workloads import CONFIG_B, N_EPOCHS_B, sampled, workload
 from search.objective import make_plan
 from search.splits import Member
 from search.training.plan import Plan
-from search.training.process import TrainingProcess, n_threads_for, validation_loss
+from search.training.process import TrainingProcess, n_threads_for
 from search.training.recipe import Recipe
-from search.training.trained import Request
+from search.training.trained import Request, validation_loss
 from spaces.schema import Column, Schema
 from spaces.signature import Signature
 from spaces.task import Task

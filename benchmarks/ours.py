@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.workloads import TINY, Workload, n_operations
 from search.objective import make_plan
-from search.training.process import TrainingProcess, n_threads_for, validation_loss
+from search.training.process import TrainingProcess, n_threads_for
 from search.training.recipe import Recipe, recipe_for
-from search.training.trained import Request, Trained
+from search.training.trained import Request, Trained, validation_loss
 
 N_MATRIX = 2048
 

@@ -194,9 +194,9 @@ def measured(run: Any, prepared: Any, rest: pd.DataFrame, rng: np.random.Generat
 
 def fold_predictions(arrays: dict[str, Any], inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Predictions of each fold model of a trial ``(n_members, n_rows, n_outputs)`` in raw units."""
-    from ensemble.evaluation import Program
+    from ensemble.evaluation import program_of
 
-    program = Program(str(arrays["architecture"]))
+    program = program_of(str(arrays["architecture"]))
     outputs = program([arrays[k] for k in sorted(arrays) if k.startswith("weight_")], inputs)
     return outputs * arrays["target_scale"][:, None] + arrays["target_center"][:, None]
 
@@ -212,7 +212,7 @@ def linear_luck(prepared: Any, table: Any, y: np.ndarray, rng: np.random.Generat
     numbers = np.concatenate([dataset.table.numbers, table.numbers])
     codes = np.concatenate([dataset.table.codes, table.codes])
     both = replace(dataset, table=Table(numbers, codes), y=np.concatenate([dataset.y, y]))
-    folds = make_folds(dataset, n_splits=10, n_repeats=1, is_stratified=not metric.is_mean_of_rows, rng=rng)
+    folds = make_folds(dataset, n_splits=5, n_repeats=1, is_stratified=not metric.is_mean_of_rows, rng=rng)
     rest = np.arange(dataset.n_rows, dataset.n_rows + len(y))
     inside, outside = np.full((1, *dataset.y.shape), np.nan), []
     for member in folds.members():

@@ -94,10 +94,22 @@ def wide_table(n_rows: int = 20_000) -> Dataset:
     return from_arrays(X.astype(np.float32), y, name="wide")
 
 
+PLAIN: dict[str, Any] = {
+    "block": "plain",
+    "wide": False,
+    "scaling": "standard",
+    "numbers": "plain",
+    "feature_scale": False,
+    "dropout_schedule": "constant",
+    "label_smoothing": 0.0,
+    "beta2": 0.999,
+}  # what the rivals can build too
+
+
 def sampled(signature: Signature, n_configs: int, seed: int = 0) -> tuple[Config, ...]:
     """Configurations drawn at random from the default space."""
     rng = np.random.default_rng(seed)
-    space = default_space(signature)
+    space = default_space(signature).override(PLAIN)
     return tuple(space.sample(rng) for _ in range(n_configs))
 
 

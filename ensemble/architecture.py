@@ -1,11 +1,16 @@
-"""Which Keras configurations may become models: layers of Keras and of this project, never code."""
+"""Which architectures may become models: layers of Keras and of this project, families' own; never code."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
+from spaces.encoding import Layout
+from spaces.families import FAMILIES
+
+FITTED = "Fitted"  # the class name of a trial of a family that is no network
 _PACKAGE = "foldstack>"
 _MODULES = (
     "keras",
@@ -44,7 +49,16 @@ def check_architecture(text: str) -> None:
     ArchitectureError
         When the text is no JSON object of a model, or names code, a Lambda layer or a foreign class.
     """
-    _parsed(text)
+    config = _object(text)
+    if config["class_name"] == FITTED:
+        _check_fitted(config)
+    else:
+        _parsed(text)
+
+
+def is_fitted(text: str) -> bool:
+    """Whether an architecture is that of a fitted trial, and not of a network."""
+    return bool(_object(text).get("class_name") == FITTED)
 
 
 def template_of(text: str) -> Any:
@@ -61,13 +75,35 @@ def template_of(text: str) -> Any:
     return keras.models.model_from_json(json.dumps(config))
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except ValueError as error:
         raise ArchitectureError(f"an architecture must be JSON, got: {error}") from None
     if not isinstance(config, dict) or "class_name" not in config:
         raise ArchitectureError(f"an architecture must be the JSON of a Keras model, got {text[:60]!r}")
+    return config
+
+
+def _check_fitted(config: dict[str, Any]) -> None:
+    """Check that a fitted trial is of a family of this project, with a layout of plain numbers."""
+    family = FAMILIES.get(config.get("family", ""))
+    if family is None or family.is_network:
+        raise ArchitectureError(f"a fitted trial must be of a known family, got {config.get('family')!r}")
+    layout = config.get("layout")
+    names = {field.name for field in fields(Layout)}
+    if not isinstance(layout, dict) or set(layout) != names:
+        raise ArchitectureError(f"a layout must have {sorted(names)}, got {layout!r}")
+    for value in layout.values():
+        numbers = value if isinstance(value, list) else [value]
+        if not all(type(number) is int for number in numbers):
+            raise ArchitectureError(f"a layout must hold whole numbers, got {value!r}")
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    config = _object(text)
+    if config["class_name"] == FITTED:
+        raise ArchitectureError("a fitted trial has no Keras model")
     _check({key: value for key, value in config.items() if key != "compile_config"})
     return config
 

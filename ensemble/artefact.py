@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "foldstack-ensemble"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # the first knew neither calibration nor families beside networks
 MANIFEST = "ensemble.json"
 CARD = "model_card.md"
 
@@ -83,8 +84,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ArtefactError(f"{MANIFEST} must have the format {FORMAT!r}, got {str(path)!r} without it")
     version = record.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ArtefactError(f"the format version must be {FORMAT_VERSION}, got {version!r}")
+    if version not in READABLE:
+        raise ArtefactError(f"the format version must be one of {READABLE}, got {version!r}")
     if record.pop("sha256", None) != _digest(record):
         raise ArtefactError(f"{MANIFEST} differs from its own hash: it was changed after it was written")
     names = [name for name in record.get("files", {}) if name != CARD]

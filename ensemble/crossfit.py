@@ -98,19 +98,43 @@ def crossfit(
         When an argument breaks a rule above, or fewer than two groups (or times) exist.
     """
     check_table(candidates, y, row_weights)
-    units = _codes(groups, len(y), "groups")
-    _check_counts(n_parts, n_rounds)
-    if time is None:
-        if strata is None:
-            strata = _classes(y)
-        layers = _codes(strata, len(y), "strata") if strata is not None else np.zeros(len(y), dtype=np.int64)
-        sizes = np.ones(len(y)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
-        parts = np.stack([_deal(units, layers, sizes, n_parts, rng) for _ in range(n_rounds)])
-    else:
-        parts = _blocks(_codes(time, len(y), "time"), n_parts)[None]
+    units = codes_of(groups, len(y), "groups")
+    parts = parts_of(
+        y,
+        rng=rng,
+        groups=groups,
+        row_weights=row_weights,
+        n_parts=n_parts,
+        n_rounds=n_rounds,
+        time=time,
+        strata=strata,
+    )
     rounds = [_replay(candidates, y, decide, row_weights, units, one, time is not None) for one in parts]
     shown = np.where(parts == 0, NEVER, parts) if time is not None else parts
     return CrossFit(np.stack([r[0] for r in rounds]), shown, np.stack([r[1] for r in rounds]))
+
+
+def parts_of(
+    y: Floats,
+    *,
+    rng: np.random.Generator,
+    groups: NDArray[Any] | None = None,
+    row_weights: Floats | None = None,
+    n_parts: int = 10,
+    n_rounds: int = 5,
+    time: NDArray[Any] | None = None,
+    strata: NDArray[Any] | None = None,
+) -> NDArray[np.int64]:
+    """Return the part of each row as `crossfit` makes them, `(n_rounds, n_rows)`; with `time` one round."""
+    units = codes_of(groups, len(y), "groups")
+    _check_counts(n_parts, n_rounds)
+    if time is not None:
+        return _blocks(codes_of(time, len(y), "time"), n_parts)[None]
+    if strata is None:
+        strata = _classes(y)
+    layers = np.zeros(len(y), dtype=np.int64) if strata is None else codes_of(strata, len(y), "strata")
+    sizes = np.ones(len(y)) if row_weights is None else np.asarray(row_weights, dtype=np.float64)
+    return np.stack([_deal(units, layers, sizes, n_parts, rng) for _ in range(n_rounds)])
 
 
 def _check_counts(n_parts: int, n_rounds: int) -> None:
@@ -120,7 +144,8 @@ def _check_counts(n_parts: int, n_rounds: int) -> None:
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}")
 
 
-def _codes(labels: NDArray[Any] | None, n_rows: int, name: str) -> NDArray[np.int64]:
+def codes_of(labels: NDArray[Any] | None, n_rows: int, name: str) -> NDArray[np.int64]:
+    """Number the labels of rows from 0 on, each row its own where labels are absent, `(n_rows,)` int64."""
     if labels is None:
         return np.arange(n_rows, dtype=np.int64)
     if np.shape(labels) != (n_rows,):

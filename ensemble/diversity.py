@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.distance import Range, configuration_distance
 from ensemble.losses import Loss, LossName, many_losses_of
-from ensemble.table import Floats, check_table, is_one_of_many
+from ensemble.table import Floats, check_table, is_one_of_many, is_zero_one
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,49 @@ def disagreement(candidates: Floats, y: Floats, row_weights: Floats | None = Non
         Symmetric, from 0 to 1, zeros on the diagonal.
     """
     shares = check_table(candidates, y, row_weights)
-    decided = candidates.argmax(axis=2)[:, :, None] if is_one_of_many(candidates, y) else (candidates > 0.5)
+    decided = _decided(candidates, y)[0]
     rows = [(decided != one).mean(axis=2) @ shares for one in decided]
     return np.array(rows, dtype=np.float64)
+
+
+def q_statistic(candidates: Floats, y: Floats, row_weights: Floats | None = None) -> NDArray[np.float64]:
+    """Return Yule's Q of two candidates being right on the same rows; over labels, all decisions pooled.
+
+    `Q = (N11 N00 - N01 N10) / (N11 N00 + N01 N10)`, with N11 the weight of the decisions on which both are
+    right (Kuncheva & Whitaker 2003, "Measures of diversity in classifier ensembles", equation 3). 0 for
+    independent errors, 1 where one is never wrong on what the other gets right alone. Classification only.
+
+    Parameters
+    ----------
+    candidates : (n_candidates, n_rows, n_outputs)
+    y : (n_rows, n_outputs)
+        Tells classes from labels.
+    row_weights : (n_rows,), optional
+
+    Returns
+    -------
+    (n_candidates, n_candidates) float64
+        Symmetric, from -1 to 1, ones on the diagonal; NaN where both products are zero.
+    """
+    shares = check_table(candidates, y, row_weights)
+    decided, truth = _decided(candidates, y)
+    is_right = (decided == truth).astype(np.float64).reshape(len(candidates), -1)
+    weights = np.repeat(shares, decided.shape[2])
+    both = (is_right * weights) @ is_right.T
+    neither = ((1.0 - is_right) * weights) @ (1.0 - is_right).T
+    one = (is_right * weights) @ (1.0 - is_right).T
+    alike, unlike = both * neither, one * one.T
+    with np.errstate(invalid="ignore"):
+        found = np.where(alike + unlike > 0.0, (alike - unlike) / (alike + unlike), np.nan)
+    np.fill_diagonal(found, 1.0)
+    return np.asarray(found, dtype=np.float64)
+
+
+def _decided(candidates: Floats, y: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return what each candidate decides `(n_candidates, n_rows, n)`, and the truth `(n_rows, n)`."""
+    if is_one_of_many(candidates, y):
+        return candidates.argmax(axis=2)[:, :, None], y.argmax(axis=1)[:, None]
+    return candidates > 0.5, y > 0.5
 
 
 def ambiguity(candidates: Floats, weights: Floats, row_weights: Floats | None = None) -> float:
@@ -107,6 +149,95 @@ def ambiguity(candidates: Floats, weights: Floats, row_weights: Floats | None = 
     mix = np.tensordot(weights, wide, axes=1)
     shares = check_table(wide, mix, row_weights)
     return float(weights @ (((wide - mix) ** 2).mean(axis=2) @ shares))
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The squared error of a mix as that of its members, less what their differences save.
+
+    Attributes
+    ----------
+    ensemble_error : float
+        Mean squared error of the mix.
+    member_error : float
+        Weighted mean of the candidates' mean squared errors.
+    ambiguity : float
+        Their difference: the gain of the mix over its mean member.
+    """
+
+    ensemble_error: float
+    member_error: float
+    ambiguity: float
+
+
+def decompose(
+    candidates: Floats, y: Floats, weights: Floats, row_weights: Floats | None = None
+) -> Decomposition:
+    """Return the ambiguity decomposition (Krogh & Vedelsby 1995, equation 6), each part computed by itself.
+
+    Parameters
+    ----------
+    candidates : (n_candidates, n_rows, n_outputs)
+    y : (n_rows, n_outputs)
+    weights : (n_candidates,)
+        Not negative, sum 1.
+    row_weights : (n_rows,), optional
+    """
+    shares = check_table(candidates, y, row_weights)
+    wide = np.asarray(candidates, dtype=np.float64)
+    errors = ((wide - y) ** 2).mean(axis=2) @ shares
+    mix = np.tensordot(weights, wide, axes=1)
+    return Decomposition(
+        ensemble_error=float(((mix - y) ** 2).mean(axis=1) @ shares),
+        member_error=float(weights @ errors),
+        ambiguity=ambiguity(candidates, weights, row_weights),
+    )
+
+
+def diversity_table(
+    candidates: Floats,
+    y: Floats,
+    *,
+    row_weights: Floats | None = None,
+    names: Sequence[Any] | None = None,
+    configs: Sequence[Mapping[str, Any]] | None = None,
+    ranges: Mapping[str, Range] | None = None,
+) -> dict[str, list[Any]]:
+    """Return how every two candidates differ: columns of equal length, ready for `pandas.DataFrame`.
+
+    Parameters
+    ----------
+    candidates : (n_candidates, n_rows, n_outputs)
+    y : (n_rows, n_outputs)
+    row_weights : (n_rows,), optional
+    names : sequence, optional
+        Of the candidates; their indices when absent.
+    configs, ranges : optional
+        As for `configuration_distance`.
+
+    Returns
+    -------
+    dict
+        "first", "second", "residual_correlation"; with targets of 0 and 1 "disagreement" and "q_statistic";
+        with configurations "configuration_distance". One entry for each pair.
+    """
+    labels = list(range(len(candidates))) if names is None else list(names)
+    if len(labels) != len(candidates):
+        raise ValueError(f"names must be one per candidate ({len(candidates)}), got {len(labels)}")
+    if configs is not None and len(configs) != len(candidates):
+        raise ValueError(f"configs must be one per candidate ({len(candidates)}), got {len(configs)}")
+    measures = {"residual_correlation": residual_correlation(candidates, y, row_weights)}
+    if is_zero_one(y):
+        measures["disagreement"] = disagreement(candidates, y, row_weights)
+        measures["q_statistic"] = q_statistic(candidates, y, row_weights)
+    if configs is not None:
+        measures["configuration_distance"] = configuration_distance(configs, ranges)
+    first, second = np.triu_indices(len(candidates), k=1)
+    table: dict[str, list[Any]] = {
+        "first": [labels[i] for i in first],
+        "second": [labels[i] for i in second],
+    }
+    return table | {name: values[first, second].tolist() for name, values in measures.items()}
 
 
 def collapse(

@@ -1,4 +1,4 @@
-"""All members of a candidate evaluated in one batched pass."""
+"""All members of a candidate evaluated; those of a network in one batched pass."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.architecture import template_of
+from ensemble.architecture import is_fitted, template_of
+from ensemble.fitted import FittedProgram
 
 CHUNK_ROWS = 4096
+
+
+def program_of(architecture: str) -> Program | FittedProgram:
+    """What evaluates the members of an architecture."""
+    return FittedProgram(architecture) if is_fitted(architecture) else Program(architecture)
 
 
 @final
@@ -34,10 +40,12 @@ class Program:
         # state that is no weight (seeds of dropout) keeps the template's value: nothing random runs here
         self._other = [place.get(id(v), v) for v in self._model.non_trainable_variables]
 
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of one member's weights, in order."""
-        return [tuple(variable.shape) for variable in self._model.weights]
+    def check(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Raise ValueError where stacked weights do not have the shapes of the model's."""
+        expected = [tuple(variable.shape) for variable in self._model.weights]
+        shapes = [array.shape[1:] for array in weights]
+        if shapes != expected:
+            raise ValueError(f"weights must be {expected}, got {shapes}")
 
     @property
     def is_batched(self) -> bool:

@@ -68,6 +68,15 @@ def squared_error(y: Floats, predictions: Floats, row_weights: Floats | None = N
     return float(np.mean(residuals**2, axis=1) @ shares(row_weights, len(y)))
 
 
+def row_losses(y: Floats, predictions: Floats, loss: LossName) -> NDArray[np.float64]:
+    """Return the loss of each row by itself, `(n_rows,)`: its weighted mean is the loss of the table."""
+    loss_of(loss)
+    if loss == "squared_error":
+        return np.asarray(np.mean((np.asarray(predictions, dtype=np.float64) - y) ** 2, axis=1))
+    events, _ = likelihoods(np.asarray(predictions)[None], y, np.ones(len(y)))
+    return np.asarray(-np.log(np.clip(events[0], CLIP, 1.0 - CLIP)).reshape(len(y), -1).mean(axis=1))
+
+
 _NAMED: dict[str, Loss] = {"log_loss": log_loss, "squared_error": squared_error}
 
 

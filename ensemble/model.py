@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ensemble import artefact
 from ensemble.architecture import check_architecture
+from ensemble.calibration import Calibration
 from ensemble.card import model_card
-from ensemble.evaluation import Program
+from ensemble.evaluation import Program, program_of
+from ensemble.fitted import FittedProgram
 from spaces.schema import Schema, Table
 from spaces.task import Task
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 class Candidate:
     """One trial in the ensemble: its fold models, stacked.
 
+    Of a family that is no network, the arrays are those of `ensemble.fitted`.
+
     Attributes
     ----------
     trial : int
@@ -34,7 +38,7 @@ class Candidate:
     weight : float
         Share of the trial in the ensemble, not negative.
     architecture : str
-        `keras.Model.to_json()` of one member. Inputs are named "numbers" and "codes".
+        `keras.Model.to_json()` of one member, with inputs "numbers" and "codes"; or a fitted trial's JSON.
     weights : tuple of (n_members, ...)
         In the order of `model.weights`.
     target_center, target_scale : (n_members, n_outputs)
@@ -83,6 +87,8 @@ class Ensemble:
         Different trials; weights sum to 1.
     metadata : mapping, optional
         What JSON can hold (numpy scalars are converted, numbers that are not finite become None).
+    calibration : Calibration, optional
+        Corrects the weighted average of probabilities.
 
     Raises
     ------
@@ -96,12 +102,15 @@ class Ensemble:
         task: Task,
         candidates: Sequence[Candidate],
         metadata: Mapping[str, Any] | None = None,
+        *,
+        calibration: Calibration | None = None,
     ) -> None:
         self.schema = schema
         self.task = task
         self.candidates = tuple(candidates)
         self.metadata: dict[str, Any] = _plain(dict(metadata or {}))
-        self._programs: dict[str, Program] = {}
+        self.calibration = calibration
+        self._programs: dict[str, Program | FittedProgram] = {}
         _check_candidates(self.candidates, task)
 
     def predict_raw(self, frame: pd.DataFrame | NDArray[Any]) -> NDArray[np.float64]:
@@ -129,6 +138,8 @@ class Ensemble:
         if table.n_rows:
             for candidate in self.candidates:
                 total += candidate.weight * self._mean_of_members(candidate, inputs)
+            if self.calibration is not None:
+                total = np.asarray(self.calibration.apply(total), np.float64)
         return total
 
     def predict(self, frame: pd.DataFrame | NDArray[Any]) -> NDArray[Any]:
@@ -171,6 +182,7 @@ class Ensemble:
                 }
                 for one, name in zip(self.candidates, names, strict=True)
             ],
+            "calibration": None if self.calibration is None else _plain(self.calibration.to_json()),
             "metadata": self.metadata,
         }
         arrays = {name: _arrays(one) for name, one in zip(names, self.candidates, strict=True)}
@@ -190,7 +202,9 @@ class Ensemble:
         try:
             candidates = [_candidate(one, arrays[one["file"]]) for one in record["candidates"]]
             schema, task = Schema.from_json(record["schema"]), Task.from_json(record["task"])
-            return cls(schema, task, candidates, record["metadata"])
+            known = record.get("calibration")
+            calibration = None if known is None else Calibration.from_json(known)
+            return cls(schema, task, candidates, record["metadata"], calibration=calibration)
         except (KeyError, TypeError, ValueError) as error:
             raise artefact.ArtefactError(f"the ensemble in {str(path)!r} cannot be used: {error}") from error
 
@@ -199,11 +213,12 @@ class Ensemble:
     ) -> NDArray[np.float64]:
         """Return the mean of a candidate's members in raw units, `(n_rows, n_outputs)`."""
         if candidate.architecture not in self._programs:
-            self._programs[candidate.architecture] = Program(candidate.architecture)
+            self._programs[candidate.architecture] = program_of(candidate.architecture)
         program = self._programs[candidate.architecture]
-        shapes = [array.shape[1:] for array in candidate.weights]
-        if shapes != program.shapes:
-            raise ValueError(f"weights of trial {candidate.trial} must be {program.shapes}, got {shapes}")
+        try:
+            program.check(candidate.weights)
+        except ValueError as error:
+            raise ValueError(f"trial {candidate.trial}: {error}") from None
         outputs = program(candidate.weights, inputs)
         center = np.asarray(candidate.target_center, dtype=np.float64)[:, None]
         scale = np.asarray(candidate.target_scale, dtype=np.float64)[:, None]

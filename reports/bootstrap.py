@@ -61,7 +61,8 @@ def bootstrap(
 ) -> Bootstrap:
     """Replay the rule on bootstrap draws of units and score it on the rows left out.
 
-    Tsamardinos, Greasidou, Borboudakis 2018, with the whole rule in place of the best configuration.
+    Tsamardinos, Greasidou, Borboudakis 2018, with the whole rule in place of the best configuration; the
+    method of weighing and the kind of calibration are those of the full decision.
     """
     units = bootstrap_units(history.units, history.time, history.is_ever_held)
     counts = bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n_draws, rng=rng)
@@ -69,7 +70,8 @@ def bootstrap(
     for start in range(0, n_draws, N_DRAWS_AT_ONCE):
         some = counts[start : start + N_DRAWS_AT_ONCE]
         some_curves = curves(history, rule.metric, some)
-        decisions += decide_all(history, rule, some, some_curves, n_workers=n_workers)
+        settled = [full] * len(some)
+        decisions += decide_all(history, rule, some, some_curves, settled=settled, n_workers=n_workers)
     scores = [_out_of_bag(history, rule.metric, d, w) for d, w in zip(decisions, counts, strict=True)]
     at_full = losses_at(history, rule.metric, full.kept, counts)
     winner, ensemble = np.array(scores).T
@@ -80,7 +82,7 @@ def _out_of_bag(history: History, metric: Metric, decision: Decision, counts: Ar
     rows = np.flatnonzero((counts == 0) & history.is_ever_held)
     if not rows.size:
         return np.nan, np.nan
-    held, found = history.is_held[:, rows].astype(np.float64), []
+    held, found = history.weighted(np.asarray(history.is_held))[:, rows], []
     for table in predictions(history, decision, rows):
         filled = np.where(np.isnan(table), 0.0, table)
         by_repeat = [
@@ -88,7 +90,7 @@ def _out_of_bag(history: History, metric: Metric, decision: Decision, counts: Ar
             for one, w in zip(filled, held, strict=True)
             if w.any()
         ]
-        found.append(float(np.mean(by_repeat)))
+        found.append(float(np.mean(by_repeat)) if by_repeat else np.nan)
     return found[0], found[1]
 
 

@@ -64,11 +64,11 @@ def paired(
     first, second : (n_rounds, n_repeats, n_rows, n_outputs)
         NaN on the same rows.
     """
-    if metric.is_mean_of_rows and not metric.is_root and history.time is None:
+    if metric.is_mean_of_rows and not metric.is_root and history.time is None and history.row_weights is None:
         return _by_units(_row_differences(history, metric, first, second), history.units)
     units = bootstrap_units(history.units, history.time, _is_scored(first))
     counts = bootstrap_counts(history.y, units, _is_scored(first), n_draws=n_draws, rng=rng)
-    weights = np.vstack([np.ones((1, len(history.y))), counts])
+    weights = history.weighted(np.vstack([np.ones((1, len(history.y))), counts]))
     found = pooled(metric, history.y, first, weights) - pooled(metric, history.y, second, weights)
     low, high = np.nanquantile(found[1:], [0.025, 0.975])
     n_units = len(np.unique(units[_is_scored(first)]))
@@ -153,11 +153,11 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
         for repeat, folds in enumerate(fold_of_row)
         for fold in range(int(fold_of_row.max()) + 1)
     ]
-    tables = [history.table(t, k) for t, k in enumerate(kept)]
+    tables, ones = [history.table(t, k) for t, k in enumerate(kept)], np.ones(len(history.y))
     return np.array(
         [
             [
-                metrics.loss(metric, history.y[rows], table[repeat, rows])
+                metrics.loss(metric, history.y[rows], table[repeat, rows], history.weighted(ones)[rows])
                 for repeat, rows in cells
                 if rows.size
             ]

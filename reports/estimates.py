@@ -207,6 +207,7 @@ def crossfit(
     *,
     part_curves: Array | None = None,
     frozen: Frozen | None = None,
+    settled: Sequence[Decision] | None = None,
     n_workers: int = 2,
 ) -> CrossFitted:
     """Decide from the rows outside a part (in time: before it) and predict the part, for all parts.
@@ -219,6 +220,8 @@ def crossfit(
         The `curves` of all decisions, where they are known already.
     frozen : (stage, decision), optional
         One stage is not replayed.
+    settled : sequence of Decision, optional
+        Method and kind of calibration of each decision, where they are known already.
     """
     turns = list(_turns(history, parts))
     for _, part, is_deciding in turns:
@@ -229,7 +232,9 @@ def crossfit(
     weights = np.stack([is_deciding for _, _, is_deciding in turns]).astype(np.float64)
     if part_curves is None:
         part_curves = curves(history, rule.metric, weights)
-    decided = decide_all(history, rule, weights, part_curves, frozen=frozen, n_workers=n_workers)
+    decided = decide_all(
+        history, rule, weights, part_curves, frozen=frozen, settled=settled, n_workers=n_workers
+    )
     shape = (len(parts), *history.is_held.shape, history.y.shape[1])
     winner, ensemble = np.full(shape, np.nan), np.full(shape, np.nan)
     for decision, (number, part, _) in zip(decided, turns, strict=True):
@@ -245,7 +250,8 @@ def honest_loss(history: History, metric: Metric, table: Array) -> float:
     for one in table.reshape(-1, *history.y.shape):
         is_in = ~np.isnan(one[:, 0])
         if is_in.any():
-            found.append(metrics.loss(metric, history.y[is_in], one[is_in]))
+            weights = None if history.row_weights is None else history.row_weights[is_in]
+            found.append(metrics.loss(metric, history.y[is_in], one[is_in], weights))
     return float(np.mean(found))
 
 
@@ -274,17 +280,27 @@ def stage_shares(
     """Loss that each stage's optimism adds, for winner and ensemble.
 
     The replay is made again with one stage taken from the decision on all rows; what the honest loss falls
-    by is that stage's share. `epoch` and `prune` count for both, `winner` and `members` for their own.
+    by is that stage's share. `epoch` and `prune` count for both, the others for their own. The method of
+    weighing and the kind of calibration are not chosen again.
     """
     n_rounds = min(n_rounds, len(fitted.parts))
     shares: dict[Subject, dict[str, float]] = {subject: {} for subject in SUBJECTS}
     if not n_rounds:
         return shares
     parts = fitted.parts[:n_rounds]
-    first_curves = part_curves[: sum(number < n_rounds for number, _, _ in fitted.decisions)]
+    decided = [decision for number, _, decision in fitted.decisions if number < n_rounds]
+    first_curves = part_curves[: len(decided)]
     for stage in STAGES:
+        if stage == "calibration" and rule.calibrate is None:
+            continue
         again = crossfit(
-            history, rule, parts, part_curves=first_curves, frozen=(stage, full), n_workers=n_workers
+            history,
+            rule,
+            parts,
+            part_curves=first_curves,
+            frozen=(stage, full),
+            settled=decided,
+            n_workers=n_workers,
         )
         for subject in _subjects_of(stage):
             paid = honest_loss(history, rule.metric, fitted.of(subject)[:n_rounds])
@@ -293,7 +309,8 @@ def stage_shares(
 
 
 def _subjects_of(stage: Stage) -> Sequence[Subject]:
-    return {"winner": ("winner",), "members": ("ensemble",)}.get(stage, SUBJECTS)  # type: ignore[return-value]
+    own: dict[Stage, Sequence[Subject]] = {"winner": ("winner",), "members": ("ensemble",)}
+    return own.get(stage, ("ensemble",) if stage == "calibration" else SUBJECTS)
 
 
 def compare(
@@ -312,7 +329,8 @@ def compare(
     if drawn is None:
         return paired(history, metric, fitted.ensemble, fitted.winner, rng=rng)
     centre = honest_loss(history, metric, fitted.ensemble) - honest_loss(history, metric, fitted.winner)
-    by_draw = [pooled(metric, history.y, fitted.of(subject), drawn.counts) for subject in SUBJECTS]
+    weights = history.weighted(drawn.counts)
+    by_draw = [pooled(metric, history.y, fitted.of(subject), weights) for subject in SUBJECTS]
     own = float(np.nanvar(by_draw[1] - by_draw[0], ddof=1))
     found = drawn.ensemble - drawn.winner
     low, high = interval(found, centre, own)

@@ -38,6 +38,10 @@ class History:
     fold_of_row : (n_repeats, n_rows) int or None
         The fold that holds a row out, -1 for never, where each fold chose its own epoch; None: one epoch per
         trial.
+    is_watched : (n_trials,) bool or None
+        Whether training was watched, so that pruning and patience could end it; None: always.
+    row_weights : (n_rows,) or None
+        How much each row counts in every score; None: all the same.
 
     Raises
     ------
@@ -54,6 +58,8 @@ class History:
     units: Array
     time: Array | None = None
     fold_of_row: Array | None = None
+    is_watched: NDArray[np.bool_] | None = None
+    row_weights: Array | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.numbers), len(self.is_completed), len(self.architectures), len(self.epochs)}
@@ -77,6 +83,16 @@ class History:
     def is_held(self) -> NDArray[np.bool_]:
         """Whether a repeat holds a row out, `(n_repeats, n_rows)`."""
         return ~np.isnan(self.predictions[0][0, :, :, 0])
+
+    @property
+    def can_end_early(self) -> NDArray[np.bool_]:
+        """Whether pruning and patience could end a trial, `(n_trials,)`."""
+        return np.ones(self.n_trials, bool) if self.is_watched is None else np.asarray(self.is_watched)
+
+    def weighted(self, row_weights: Array) -> Array:
+        """Row weights `(..., n_rows)` times how much each row counts."""
+        given = np.asarray(row_weights, np.float64)
+        return given if self.row_weights is None else given * self.row_weights
 
     @property
     def is_ever_held(self) -> NDArray[np.bool_]:
@@ -119,6 +135,8 @@ def history_of(
     time: Array | None = None,
     has_epochs: bool = True,
     fold_of_row: Array | None = None,
+    is_watched: Callable[[Trial], bool] | None = None,
+    row_weights: Array | None = None,
 ) -> History:
     """Read the history of a run; predictions stay on the disk until they are used.
 
@@ -129,6 +147,9 @@ def history_of(
         read: right where epochs were fixed or chosen on inner rows.
     fold_of_row : (n_repeats, n_rows) int, optional
         Given where each fold chose its own epoch.
+    is_watched
+        Whether pruning and patience could end a trial; by default any.
+    row_weights : (n_rows,), optional
 
     Raises
     ------
@@ -149,6 +170,8 @@ def history_of(
         units=np.arange(len(y)) if units is None else np.asarray(units),
         time=time,
         fold_of_row=fold_of_row,
+        is_watched=None if is_watched is None else np.array([is_watched(trial) for trial in trials]),
+        row_weights=row_weights,
     )
 
 

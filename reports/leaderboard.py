@@ -31,7 +31,16 @@ _TYPES = {
     "status": "str",
 }
 COLUMNS: tuple[str, ...] = tuple(_TYPES)
-NARROW_COLUMNS = ("entry", "rank", "trial", "score", "score_se", "scored", "ensemble_weight", "status")
+NARROW_COLUMNS = (
+    "entry",
+    "rank",
+    "trial",
+    "score",
+    "score_se",
+    "scored",
+    "ensemble_weight",
+    "status",
+)
 WIDE = 150
 _ORDER = {"completed": 0, "pruned": 1, "failed": 2, "duplicate": 3}
 

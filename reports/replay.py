@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,58 @@ from reports.stopping import Ceilings, is_after_end, padded, pruned
 from search.metrics import Metric
 
 Array = NDArray[Any]
-Stage = Literal["epoch", "prune", "winner", "members"]
-STAGES: tuple[Stage, ...] = ("epoch", "prune", "winner", "members")
+Stage = Literal["epoch", "prune", "winner", "members", "calibration"]
+STAGES: tuple[Stage, ...] = ("epoch", "prune", "winner", "members", "calibration")
 
-ChooseMembers = Callable[[Array, Sequence[Hashable], Array, Array], Array]
+ChooseMembers = Callable[..., Array]
 """`(candidates (n_c, n_lines, n_outputs), architectures, y (n_lines, n_outputs), row_weights (n_lines,))`
 -> `weights (n_c,)`, not negative, sum 1. Candidates come best first; repeats are laid out as further
-lines."""
+lines. Where a method is chosen first, its name is the fifth argument."""
+
+ChooseMethod = Callable[["Lines"], str]
+"""The name of the method that weighs the candidates best, cross-fitted on the lines that decide."""
+
+
+class Calibration(Protocol):
+    """A correction of probabilities."""
+
+    @property
+    def method(self) -> Any:
+        """How it was fitted; "none" changes nothing."""
+
+    def apply(self, predictions: Array) -> Array:
+        """Corrected predictions `(n, n_outputs)`."""
+
+
+Calibrate = Callable[["Lines", Array, str | None], Calibration]
+"""`(lines, predictions of the ensemble (n_lines, n_outputs), method)`: the calibration by this method, None:
+by the one that is best, cross-fitted."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What decides about members: candidates' predictions, with repeats laid out as further lines.
+
+    Attributes
+    ----------
+    candidates : (n_candidates, n_lines, n_outputs)
+        Best first.
+    architectures : sequence of hashable
+        One for each candidate.
+    y : (n_lines, n_outputs)
+    row_weights, rows, units : (n_lines,)
+        How much a line counts, its row, and which lines belong together: those of one row always.
+    time : (n_lines,) or None
+        Sort key of time-ordered data.
+    """
+
+    candidates: Array
+    architectures: Sequence[Hashable]
+    y: Array
+    row_weights: Array
+    rows: Array
+    units: Array
+    time: Array | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +84,10 @@ class Rule:
         Bound to the task.
     choose_members
         Members and weights from the best candidates.
+    choose_method
+        Which method does that; None: there is only one.
+    calibrate
+        How the ensemble's probabilities are corrected; None: not.
     ceilings, looks
         The pruning rule, and the epochs at which every trial is looked at; None prunes nothing.
     patience, patience_from
@@ -50,6 +99,8 @@ class Rule:
 
     metric: Metric
     choose_members: ChooseMembers
+    choose_method: ChooseMethod | None = None
+    calibrate: Calibrate | None = None
     ceilings: Ceilings | None = None
     looks: tuple[int, ...] = ()
     patience: float = 0.0
@@ -71,6 +122,9 @@ class Decision:
     winner : int
     weights : (n_trials,)
         Of the ensemble, sum 1.
+    method : str
+        Which method weighed them; empty where there is only one.
+    calibration : Calibration or None
     """
 
     kept: NDArray[np.int64]
@@ -78,6 +132,8 @@ class Decision:
     is_pruned: NDArray[np.bool_]
     winner: int
     weights: Array
+    method: str = ""
+    calibration: Calibration | None = None
 
 
 Frozen = tuple[Stage, Decision]
@@ -97,7 +153,7 @@ def curves(history: History, metric: Metric, row_weights: Array) -> Array:
         Pooled over the weighted rows of a repeat, averaged over repeats, infinite where undefined; or, where
         each fold has its own epoch, of each member, NaN where undefined. Infinite beyond a trial's last one.
     """
-    weights = np.asarray(row_weights, np.float64)
+    weights = history.weighted(row_weights)
     n_most, shape = max(map(len, history.epochs)), (len(weights), history.n_trials)
     if history.fold_of_row is not None:
         found = np.full((*shape, len(history.members), n_most), np.inf)
@@ -119,7 +175,7 @@ def losses_at(history: History, metric: Metric, kept: Array, row_weights: Array)
 
     Pooled over the weighted rows of a repeat, averaged over repeats, infinite where undefined.
     """
-    by_repeat = _by_repeat(history, np.asarray(row_weights, np.float64))
+    by_repeat = _by_repeat(history, history.weighted(row_weights))
     n_chunk = max(1, MOST_VALUES // history.predictions[0][0].size)
     found = []
     for start in range(0, history.n_trials, n_chunk):
@@ -153,6 +209,7 @@ def decide(
     *,
     curve: Array | None = None,
     frozen: Frozen | None = None,
+    settled: Decision | None = None,
 ) -> Decision:
     """Let the rule decide from weighted rows.
 
@@ -164,6 +221,8 @@ def decide(
         Its entry in `curves`, where that is known already.
     frozen : (stage, decision), optional
         One stage is taken from the decision and not replayed.
+    settled : Decision, optional
+        Methods of weighing and of calibration are taken from it; weights and parameters are not.
     """
     if curve is None:
         curve = curves(history, rule.metric, np.asarray(row_weights)[None])[0]
@@ -179,11 +238,28 @@ def decide(
         found = losses_at(history, rule.metric, kept, np.asarray(row_weights)[None])[0]
     order = _best_first(found, is_pruned)
     winner = full.winner if full is not None and stage == "winner" else int(order[0])
-    if full is not None and stage in ("members", "winner"):  # nobody asks for the ensemble of a frozen winner
-        weights = full.weights
+    if full is not None and stage == "winner":  # nobody asks for the ensemble then
+        return Decision(kept, found, is_pruned, winner, full.weights, full.method, full.calibration)
+    best = order[: rule.most_candidates]
+    if full is not None and stage == "members":
+        best, method = np.flatnonzero(full.weights), full.method
+        lines = _lines(history, row_weights, kept, best)
+        own = full.weights[best]
     else:
-        weights = _member_weights(history, rule, row_weights, kept, order[: rule.most_candidates])
-    return Decision(kept, found, is_pruned, winner, weights)
+        lines = _lines(history, row_weights, kept, best)
+        method, own = _weighed(rule, lines, None if settled is None else settled.method)
+    weights = np.zeros(history.n_trials)
+    weights[best] = own
+    calibration = None
+    if rule.calibrate is not None:
+        known = (
+            settled.calibration.method if settled is not None and settled.calibration is not None else None
+        )
+        if full is not None and stage == "calibration":
+            calibration = full.calibration
+        else:
+            calibration = rule.calibrate(lines, np.tensordot(own, lines.candidates, axes=1), known)
+    return Decision(kept, found, is_pruned, winner, weights, method, calibration)
 
 
 def decide_all(
@@ -193,13 +269,16 @@ def decide_all(
     all_curves: Array,
     *,
     frozen: Frozen | None = None,
+    settled: Sequence[Decision] | None = None,
     n_workers: int = 1,
 ) -> list[Decision]:
     """Let the rule decide under every row weighting `(n_weights, n_rows)`, in `n_workers` threads."""
+
+    def one(row_weights: Array, curve: Array, known: Decision | None) -> Decision:
+        return decide(history, rule, row_weights, curve=curve, frozen=frozen, settled=known)
+
     with ThreadPoolExecutor(n_workers) as pool:
-        return list(
-            pool.map(lambda w, c: decide(history, rule, w, curve=c, frozen=frozen), row_weights, all_curves)
-        )
+        return list(pool.map(one, row_weights, all_curves, settled or [None] * len(row_weights)))
 
 
 def _replayed(history: History, rule: Rule, curve: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -210,14 +289,15 @@ def _replayed(history: History, rule: Rule, curve: Array) -> tuple[NDArray[np.in
     by_member = curve if curve.ndim == 3 else curve[:, None]
     mean = curve if curve.ndim == 2 else _mean_curve(by_member)
     epochs = padded(history.epochs, curve.shape[-1])
-    is_after = is_after_end(epochs, by_member, rule.patience, rule.patience_from)
+    is_watched = history.can_end_early
+    is_after = is_after_end(epochs, by_member, rule.patience, rule.patience_from) & is_watched[:, None]
     ended = np.where(is_after, np.inf, mean)
     kept = ended.argmin(axis=1)
     if curve.ndim == 3:
         is_known = ~np.asarray(np.isnan(curve).any(axis=2))
         own = np.where(is_known[:, :, None] & ~is_after[:, None], curve, np.inf).argmin(axis=2)
         kept = np.where(is_known, own, kept[:, None])
-    return kept, pruned(epochs, ended, history.is_completed, rule.ceilings, rule.looks)
+    return kept, pruned(epochs, ended, history.is_completed, is_watched, rule.ceilings, rule.looks)
 
 
 def _mean_curve(by_member: Array) -> Array:
@@ -234,19 +314,36 @@ def _best_first(found: Array, is_pruned: Array) -> NDArray[np.int64]:
     return np.asarray(left[np.argsort(found[left], kind="stable")])
 
 
-def _member_weights(history: History, rule: Rule, row_weights: Array, kept: Array, best: Array) -> Array:
-    repeats, rows = np.nonzero(history.is_held & (np.asarray(row_weights) > 0))
-    candidates = np.stack([history.table(int(t), kept[t])[repeats, rows] for t in best]).astype(np.float64)
-    architectures = [history.architectures[t] for t in best]
-    line_weights = np.asarray(row_weights, np.float64)[rows]
-    chosen = rule.choose_members(candidates, architectures, history.y[rows], line_weights)
-    if np.shape(chosen) != (len(best),):
+def _lines(history: History, row_weights: Array, kept: Array, trials: Array) -> Lines:
+    """Lay out what some trials predicted for the rows that have a say."""
+    weighted = history.weighted(row_weights)
+    repeats, rows = np.nonzero(history.is_held & (weighted > 0))
+    tables = [history.table(int(t), kept[t])[repeats, rows] for t in trials]
+    return Lines(
+        candidates=np.stack(tables).astype(np.float64),
+        architectures=[history.architectures[t] for t in trials],
+        y=history.y[rows],
+        row_weights=weighted[rows],
+        rows=rows,
+        units=history.units[rows],
+        time=None if history.time is None else history.time[rows],
+    )
+
+
+def _weighed(rule: Rule, lines: Lines, method: str | None) -> tuple[str, Array]:
+    """Return the method, chosen unless it is given, and the weights of the candidates."""
+    given = (lines.candidates, lines.architectures, lines.y, lines.row_weights)
+    if rule.choose_method is None:
+        method, weights = "", rule.choose_members(*given)
+    else:
+        method = method or rule.choose_method(lines)
+        weights = rule.choose_members(*given, method)
+    n_candidates = len(lines.candidates)
+    if np.shape(weights) != (n_candidates,):
         raise ValueError(
-            f"choose_members must return one weight for each of {len(best)}, got {np.shape(chosen)}"
+            f"choose_members must return one weight for each of {n_candidates}, got {np.shape(weights)}"
         )
-    weights = np.zeros(history.n_trials)
-    weights[best] = chosen
-    return weights
+    return method, weights
 
 
 def predictions(history: History, decision: Decision, rows: Array) -> tuple[Array, Array]:
@@ -268,4 +365,7 @@ def predictions(history: History, decision: Decision, rows: Array) -> tuple[Arra
     ensemble = np.zeros((len(history.is_held), len(rows), history.y.shape[1]))
     for trial in np.flatnonzero(decision.weights):
         ensemble += decision.weights[trial] * of(int(trial))
+    if decision.calibration is not None:
+        is_held = ~np.isnan(ensemble[..., 0])
+        ensemble[is_held] = decision.calibration.apply(ensemble[is_held])
     return of(decision.winner), ensemble

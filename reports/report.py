@@ -16,6 +16,7 @@ _SHOWN_COLUMNS = [
     "entry",
     "rank",
     "trial",
+    "family",
     "score",
     "score_se",
     "scored",
@@ -202,10 +203,29 @@ def _ensemble_paragraphs(facts: Mapping[str, Any]) -> list[str]:
     ensemble = facts["ensemble"]
     if not ensemble:
         return ["There is none."]
-    members = [[str(m["trial"]), f"{m['weight']:.4f}"] for m in ensemble.get("members") or []]
+    members = [
+        [str(m["trial"]), str(m.get("family", "")), f"{m['weight']:.4f}"]
+        for m in ensemble.get("members") or []
+    ]
     final = _FINAL.get(str(ensemble.get("final")), "unknown")
-    words = f"Chosen by {ensemble.get('method')}; the predictor is {final}."
-    return [words, _optimism_sentence(facts), table([["trial", "weight"], *members])]
+    words = f"Chosen by the method {ensemble.get('method')}; the predictor is {final}."
+    kind = (ensemble.get("calibration") or {}).get("method", "none")
+    if kind != "none":
+        words += f" Its probabilities are corrected ({kind})."
+    return [
+        words,
+        _methods_sentence(ensemble),
+        _optimism_sentence(facts),
+        table([["trial", "family", "weight"], *members]),
+    ]
+
+
+def _methods_sentence(ensemble: Mapping[str, Any]) -> str:
+    losses = ensemble.get("method_losses") or {}
+    if not losses:
+        return ""
+    listed = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
+    return f"Cross-fitted losses of the methods that were compared: {listed}."
 
 
 def _optimism_sentence(facts: Mapping[str, Any]) -> str:

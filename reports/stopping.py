@@ -54,6 +54,7 @@ def pruned(
     epochs: Array,
     curve: Array,
     is_completed: NDArray[np.bool_],
+    is_watched: NDArray[np.bool_],
     ceilings: Ceilings | None,
     looks: Sequence[int],
 ) -> NDArray[np.bool_]:
@@ -65,6 +66,8 @@ def pruned(
         From `padded`; the curve is infinite where a trial has ended.
     is_completed : (n_trials,)
         What really was pruned stays pruned.
+    is_watched : (n_trials,)
+        The others are never pruned, and set no limits.
     """
     is_pruned = ~is_completed
     if ceilings is None:
@@ -73,7 +76,7 @@ def pruned(
     last = np.where(np.isfinite(curve) & np.isfinite(epochs), epochs, 0.0).max(axis=1)
     completed: list[Curve] = []
     limits = _limits(ceilings, completed, looks)
-    for t in np.flatnonzero(is_completed):
+    for t in np.flatnonzero(is_completed & is_watched):
         rungs, most = limits
         at = np.searchsorted(epochs[t], rungs, side="right") - 1  # the last kept epoch until each rung
         is_pruned[t] = np.any((rungs <= last[t]) & (at >= 0) & (best[t, at] > most))

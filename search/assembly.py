@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble import collapse, select
+from ensemble.calibration import Calibration
 from ensemble.model import Candidate, Ensemble
-from ensemble.selection import Selection
 from reports.estimates import Honest, estimate
 from reports.history import History, history_of
-from reports.replay import Rule
-from reports.scoring import losses
+from reports.replay import Lines
 from search import metrics
+from search.combination import MOST_CANDIDATES, Combiner
 from search.data import Dataset
 from search.objective import Objective, full_plan, loss_of
-from search.pruning import ceilings
 from search.records import Run, Trial
 from search.splits import Folds
-from search.training.process import TrainingProcess
-from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe
+from search.training.recipe import Recipe
+from search.training.workshop import Workshop
 from spaces.families import FAMILIES
 
 Array = NDArray[Any]
-N_ROUNDS = 25
-MOST_CANDIDATES = 50
-NAMED_LOSSES = {"log_loss": "log_loss", "rmse": "squared_error"}  # the losses that selection computes fast
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,9 @@ class CandidateTable:
     y : ndarray, shape (n_held, n_outputs)
     repeats, rows : ndarray of int, shape (n_held,)
         Repeat and row of each line of the table.
+    row_weights, units : ndarray, shape (n_held,)
+        How much a line counts, and which lines belong together.
+    time : ndarray, shape (n_held,), or None
     """
 
     trials: tuple[Trial, ...]
@@ -53,13 +51,30 @@ class CandidateTable:
     y: Array
     repeats: Array
     rows: Array
+    row_weights: Array
+    units: Array
+    time: Array | None = None
+
+    @property
+    def lines(self) -> Lines:
+        """What members are chosen from; lines without weight have no say."""
+        has_say = self.row_weights > 0
+        return Lines(
+            self.predictions[:, has_say],
+            [architecture_of(trial) for trial in self.trials],
+            self.y[has_say],
+            self.row_weights[has_say],
+            self.rows[has_say],
+            self.units[has_say],
+            None if self.time is None else self.time[has_say],
+        )
 
     def score(self, metric: metrics.Metric, predictions: Array) -> float:
         """The metric on each repeat's held rows together, averaged; NaN predictions are left out."""
         scores = []
         for repeat in np.unique(self.repeats):
             is_in = (self.repeats == repeat) & ~np.isnan(predictions[:, 0])
-            scores.append(metric.score(self.y[is_in], predictions[is_in]))
+            scores.append(metric.score(self.y[is_in], predictions[is_in], self.row_weights[is_in]))
         return float(np.mean(scores))
 
 
@@ -70,6 +85,9 @@ class Choice:
     Attributes
     ----------
     weights : ndarray, shape (n_candidates,)
+    method : str
+        Which method weighed them; ``losses`` holds the cross-fitted loss of each that was compared.
+    calibration : Calibration or None
     n_distinct : int
         Candidates left when near-identical ones count as one.
     in_sample_score : float
@@ -77,14 +95,15 @@ class Choice:
     """
 
     weights: Array
+    method: str
+    losses: dict[str, float]
+    calibration: Calibration | None
     n_distinct: int
-    n_alternatives: int
-    n_rounds: int
     in_sample_score: float
 
 
 def candidate_table(
-    run: Run, dataset: Dataset, trials: Sequence[Trial], metric: metrics.Metric
+    run: Run, dataset: Dataset, folds: Folds, trials: Sequence[Trial], metric: metrics.Metric
 ) -> CandidateTable:
     """The held-out predictions of at most 50 completed trials, best first."""
     best = sorted(trials, key=lambda trial: (loss_of(trial, metric), trial.number))[:MOST_CANDIDATES]
@@ -97,19 +116,31 @@ def candidate_table(
         y=dataset.y[rows],
         repeats=repeats,
         rows=rows,
+        row_weights=np.ones(len(rows)) if dataset.row_weights is None else dataset.row_weights[rows],
+        units=rows if folds.units is None else folds.units[rows],
+        time=None if dataset.time is None else dataset.time[rows],
     )
 
 
-def choose(table: CandidateTable, metric: metrics.Metric) -> Choice:
+def choose(table: CandidateTable, combiner: Combiner) -> Choice:
     """Choose members and weights on all rows; what that choice is worth, `replay` finds out."""
-    architectures = [architecture_of(trial) for trial in table.trials]
-    weights, keep, selection = _picked(metric, table.predictions, architectures, table.y, None)
+    lines = table.lines
+    method = combiner.methods[0]
+    compared: dict[str, float] = {}
+    if len(combiner.methods) > 1:
+        method, compared = combiner.compared(lines)
+    weights = combiner.weigh(lines.candidates, lines.architectures, lines.y, lines.row_weights, method)
+    predictions = np.tensordot(weights, table.predictions, axes=1)
+    calibration = combiner.calibrate(lines, predictions, None) if combiner.can_calibrate else None
+    if calibration is not None:
+        predictions = calibration.apply(predictions)
     return Choice(
         weights=weights,
-        n_distinct=int(keep.sum()),
-        n_alternatives=selection.n_alternatives,
-        n_rounds=len(selection.path),
-        in_sample_score=table.score(metric, np.tensordot(weights, table.predictions, axes=1)),
+        method=method,
+        losses=compared,
+        calibration=calibration,
+        n_distinct=combiner.n_distinct(lines),
+        in_sample_score=table.score(combiner.metric, predictions),
     )
 
 
@@ -118,62 +149,17 @@ def architecture_of(trial: Trial) -> str:
     return json.dumps([trial.family, FAMILIES[trial.family].structure(trial.config)], default=str)
 
 
-@dataclass(frozen=True)
-class MetricLoss:
-    """A metric turned into a loss that can also be asked for many tables at once."""
-
-    metric: metrics.Metric
-
-    def __call__(self, y: Array, predictions: Array, row_weights: Array | None) -> float:
-        """The loss of one table ``(n_rows, n_outputs)``."""
-        return metrics.loss(self.metric, y, predictions, row_weights)
-
-    def of_many(self, y: Array, tables: Array, row_weights: Array | None) -> Array:
-        """The loss of each of ``(n_tables, n_rows, n_outputs)``."""
-        weights = np.ones(len(y)) if row_weights is None else np.asarray(row_weights)
-        return losses(self.metric, y, tables, weights[None])[:, 0]
-
-
-def choose_members(metric: metrics.Metric) -> Callable[[Array, Sequence[Any], Array, Array], Array]:
-    """The rule by which members and weights are chosen, for a replay on any weighted rows."""
-
-    def chosen(candidates: Array, architectures: Sequence[Any], y: Array, row_weights: Array) -> Array:
-        return _picked(metric, candidates, architectures, y, row_weights)[0]
-
-    return chosen
-
-
-def _picked(
-    metric: metrics.Metric,
-    candidates: Array,
-    architectures: Sequence[Any],
-    y: Array,
-    row_weights: Array | None,
-) -> tuple[Array, Array, Selection]:
-    """Weights of all candidates, which of them are distinct, and how the distinct ones were selected."""
-    loss: Any = NAMED_LOSSES.get(metric.name) or MetricLoss(metric)
-    keep = collapse(candidates, architectures, y=y, row_weights=row_weights, loss=loss).keep
-    selection = select(candidates[keep], y, loss=loss, row_weights=row_weights, n_rounds=N_ROUNDS)
-    weights = np.zeros(len(candidates))
-    weights[keep] = selection.weights
-    return weights, keep, selection
-
-
 def replay(
     run: Run,
     dataset: Dataset,
     folds: Folds,
-    metric: metrics.Metric,
+    combiner: Combiner,
     recipe: Recipe,
     *,
     rng: np.random.Generator,
     n_draws: int,
 ) -> tuple[History, Honest]:
-    """Replay every decision of a finished study on part of the rows and score it on the others.
-
-    Where each fold has its own epoch from an inner slice, pruning and patience did not look at held-out rows.
-    """
-    looks_at_held = recipe.epoch_choice != "inner"
+    """Replay every decision of a finished study on part of the rows and score it on the others."""
     history = history_of(
         run,
         dataset.y,
@@ -182,17 +168,10 @@ def replay(
         time=dataset.time,
         has_epochs=recipe.epoch_choice in ("common", "fold"),
         fold_of_row=folds.fold_of_row if recipe.epoch_choice == "fold" else None,
+        is_watched=lambda trial: FAMILIES[trial.family].is_network,
+        row_weights=dataset.row_weights,
     )
-    rule = Rule(
-        metric=metric,
-        choose_members=choose_members(metric),
-        ceilings=ceilings if looks_at_held else None,
-        looks=recipe.looks,
-        patience=recipe.patience if looks_at_held else 0.0,
-        patience_from=PATIENCE_FROM_EPOCH,
-        most_candidates=MOST_CANDIDATES,
-    )
-    return history, estimate(history, rule, rng=rng, n_draws=n_draws)
+    return history, estimate(history, combiner.rule(recipe), rng=rng, n_draws=n_draws)
 
 
 def bagged(run: Run, members: Sequence[tuple[Trial, float]]) -> list[Candidate]:
@@ -210,12 +189,12 @@ def refitted(
 
     plan = full_plan(dataset, n_models)
     candidates = []
-    with TrainingProcess(plan, objective.metric.name, dataset.task) as process:
+    with Workshop(plan, objective.metric.name, dataset.task) as workshop:
         for trial, weight in members:
             epoch = trial.chosen_epoch or 1
             defaults: Recipe = replace(objective.defaults, checkpoints=(epoch,), epoch_choice="fixed")
-            again = replace(objective, process=process, plan=plan, defaults=defaults)
-            trained = process.train(again.request(trial.number, trial.family, trial.config, {}))
+            again = replace(objective, workshop=workshop, plan=plan, defaults=defaults, deadline=None)
+            trained = workshop.train(again.request(trial.number, trial.family, trial.config, {}))
             candidates.append(_candidate(trial, weight, packed(trained, again)))
     return candidates
 
@@ -232,6 +211,13 @@ def _candidate(trial: Trial, weight: float, arrays: dict[str, Array]) -> Candida
     )
 
 
-def save_ensemble(run: Run, dataset: Dataset, candidates: Sequence[Candidate], facts: dict[str, Any]) -> None:
+def save_ensemble(
+    run: Run,
+    dataset: Dataset,
+    candidates: Sequence[Candidate],
+    calibration: Calibration | None,
+    facts: dict[str, Any],
+) -> None:
     """Write the predicting artefact into the run."""
-    Ensemble(dataset.schema, dataset.task, candidates, facts).save(run.path / "ensemble")
+    made = Ensemble(dataset.schema, dataset.task, candidates, facts, calibration=calibration)
+    made.save(run.path / "ensemble")

@@ -64,38 +64,51 @@ def _evaluate(
 
 def _predict_mean(dataset: Dataset, member: Member) -> np.ndarray:
     """Predict the mean target of the training rows: class frequencies, or the mean."""
-    return np.broadcast_to(dataset.y[member.train].mean(axis=0), (member.held.size, dataset.n_outputs))
+    mean = np.average(dataset.y[member.train], axis=0, weights=_weights(dataset, member))
+    return np.broadcast_to(mean, (member.held.size, dataset.n_outputs))
+
+
+def _weights(dataset: Dataset, member: Member) -> np.ndarray | None:
+    return None if dataset.row_weights is None else dataset.row_weights[member.train]
 
 
 def _predict_linear(dataset: Dataset, member: Member) -> np.ndarray:
     """Predict the held-out rows with a ridge or logistic regression on the encoded columns."""
-    statistics = learn(dataset.table, dataset.schema, member.train).arrays()
+    learned: Any = learn(dataset.table, dataset.schema, member.train).arrays()
     layout = Layout.of(dataset.schema)
 
     def features(rows: np.ndarray) -> np.ndarray:
         part = dataset.table.take(rows)
-        return np.asarray(encode(np, layout, part.numbers, part.codes, **statistics), np.float64)
+        return np.asarray(encode(np, layout, part.numbers, part.codes, **learned), np.float64)
 
     x_train, x_held, y = features(member.train), features(member.held), dataset.y[member.train]
+    weights = _weights(dataset, member)
     if dataset.task.kind == "regression":
-        return _ridge(x_train, y, x_held, *learn_targets(dataset.y, dataset.task, member.train))
+        return _ridge(x_train, y, x_held, *learn_targets(dataset.y, dataset.task, member.train), weights)
     if dataset.task.kind == "multiclass":
-        return _logistic(x_train, y.argmax(axis=1), x_held, dataset.n_outputs)
-    columns = [_logistic(x_train, column, x_held, 2)[:, 1] for column in y.astype(np.int64).T]
+        return _logistic(x_train, y.argmax(axis=1), x_held, dataset.n_outputs, weights)
+    columns = [_logistic(x_train, column, x_held, 2, weights)[:, 1] for column in y.astype(np.int64).T]
     return np.column_stack(columns)
 
 
 def _ridge(
-    x: np.ndarray, y: np.ndarray, x_held: np.ndarray, center: np.ndarray, scale: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    x_held: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+    weights: np.ndarray | None,
 ) -> np.ndarray:
     """Fit standardised targets with a unit penalty and predict in raw units."""
     from sklearn.linear_model import Ridge
 
-    model: Any = Ridge(alpha=1.0).fit(x, (y - center) / scale)
+    model: Any = Ridge(alpha=1.0).fit(x, (y - center) / scale, weights)
     return np.asarray(model.predict(x_held).reshape(x_held.shape[0], -1) * scale + center)
 
 
-def _logistic(x: np.ndarray, codes: np.ndarray, x_held: np.ndarray, n_classes: int) -> np.ndarray:
+def _logistic(
+    x: np.ndarray, codes: np.ndarray, x_held: np.ndarray, n_classes: int, weights: np.ndarray | None
+) -> np.ndarray:
     """Return class probabilities ``(n_held, n_classes)``; a class without training rows gets 0."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -109,6 +122,6 @@ def _logistic(x: np.ndarray, codes: np.ndarray, x_held: np.ndarray, n_classes: i
         warnings.simplefilter(
             "ignore", ConvergenceWarning
         )  # close enough for a reference; the cap bounds its time
-        model: Any = LogisticRegression(C=1.0, max_iter=300).fit(x, codes)
+        model: Any = LogisticRegression(C=1.0, max_iter=300).fit(x, codes, weights)
     found[:, present] = model.predict_proba(x_held)
     return found

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from ensemble import Ensemble
 from search import looks, metrics
 from search.config import StudyConfig, load
-from search.data import Dataset, read_table
+from search.data import Dataset, group_codes, read_table, row_weights
 from search.flow import carry_out, plan_of, recipe_of
 from search.objective import Objective
-from search.preparation import Prepared, lay_out, prepare, read_dataset, read_frame, stratifies
+from search.preparation import Prepared, has_networks, lay_out, prepare, read_dataset, read_frame, stratifies
 from search.progress import Progress
 from search.records import Run, RunError, Trial
 from search.splits import make_folds
 from search.targets import coded
-from search.training.process import TrainingProcess, start_server
+from search.training.context import start_server
 from search.training.trained import pooled_loss
+from search.training.workshop import Workshop
 
 Array = NDArray[Any]
 SELFTEST_TRIALS, SELFTEST_EPOCHS = 8, 30
@@ -47,16 +48,24 @@ def open_holdout(path: Path) -> looks.Look:
     is_sealed = np.isin(whole.row_ids, rows)
     units = whole.duplicates if whole.groups is None else whole.groups
     digest = looks.digest_of([whole.fingerprint.encode(), rows.tobytes()])
-    return _look(run, "holdout", digest, frame.iloc[whole.row_ids[is_sealed]], units[is_sealed])
+    weights = None if whole.row_weights is None else whole.row_weights[is_sealed]
+    return _look(run, "holdout", digest, frame.iloc[whole.row_ids[is_sealed]], units[is_sealed], weights)
 
 
 def evaluate(path: Path, table: Path) -> looks.Look:
     """Score the ensemble on a labelled table; the look is counted by the file's content."""
-    run, frame = Run.open(path), read_table(table)
-    return _look(run, table.name, looks.digest_of_file(table), frame, np.arange(len(frame)))
+    run, frame, config = Run.open(path), read_table(table), _config(path)
+    units, weights = np.arange(len(frame)), None
+    if config.groups in frame:
+        units = group_codes(frame[config.groups])
+    if config.weights in frame:
+        weights = row_weights(frame[config.weights])
+    return _look(run, table.name, looks.digest_of_file(table), frame, units, weights)
 
 
-def _look(run: Run, place: str, digest: str, frame: pd.DataFrame, units: Array) -> looks.Look:
+def _look(
+    run: Run, place: str, digest: str, frame: pd.DataFrame, units: Array, weights: Array | None
+) -> looks.Look:
     if not run.has("ensemble"):
         raise RunError(f"the run {str(run.path)!r} has no ensemble: did its study end with a valid model?")
     loaded = Ensemble.load(run.path / "ensemble")
@@ -65,7 +74,8 @@ def _look(run: Run, place: str, digest: str, frame: pd.DataFrame, units: Array) 
     metric = _metric(run, loaded.task)
     known = run.load_arrays("rows.npz")["hashes"]
     n_known = int(np.isin(looks.row_hashes(loaded.schema.read(frame.iloc[rows])), known).sum())
-    return looks.record(run, place, digest, metric, y, predictions, units[rows], n_known)
+    counted = None if weights is None else weights[rows]
+    return looks.record(run, place, digest, metric, y, predictions, units[rows], n_known, counted)
 
 
 def _metric(run: Run, task: Any) -> metrics.Metric:
@@ -129,8 +139,8 @@ class FreshSeeds:
 
 def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> FreshSeeds:
     """Train winner and members again with fresh seeds on the same folds, to the epochs that were chosen."""
-    start_server()
     run, config = Run.open(path), _config(path)
+    start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     _check_same_data(run, prepared)
     summary, trials = run.load_json("summary.json"), {t.number: t for t in run.trials()}
@@ -138,9 +148,9 @@ def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> F
     winner = summary["best_single"]["trial"]
     plan = plan_of(config, prepared)
     found: list[tuple[float, float]] = []
-    with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
+    with Workshop(plan, prepared.metric.name, prepared.dataset.task) as workshop:
         base = Objective(
-            process, plan, prepared.folds, prepared.signature, prepared.metric, recipe_of(config), 0
+            workshop, plan, prepared.folds, prepared.signature, prepared.metric, recipe_of(config), 0
         )
         for number in range(n_seeds):
             objective = replace(base, seed=prepared.seeds.number("training") + 1 + number)
@@ -175,7 +185,7 @@ def _again(objective: Objective, trial: Trial) -> Array:
     if defaults.epoch_choice == "common":
         defaults = replace(defaults, checkpoints=(trial.chosen_epoch or 1,), epoch_choice="fixed")
     again = replace(objective, defaults=defaults)
-    trained = objective.process.train(again.request(trial.number, trial.family, trial.config, {}))
+    trained = objective.workshop.train(again.request(trial.number, trial.family, trial.config, {}))
     table: Array = trained.out_of_fold[trained.chosen_index].astype(np.float64)
     return table
 
@@ -224,8 +234,8 @@ class Nested:
 
 def nested(path: Path, n_splits: int) -> Nested:
     """Repeat the whole study within each of ``n_splits`` outer folds, in ``RUN/nested``; K times the cost."""
-    start_server()
     run, config = Run.open(path), _config(path)
+    start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     _check_same_data(run, prepared)
     dataset, metric = prepared.dataset, prepared.metric
@@ -306,8 +316,8 @@ class SelfTest:
 
 def selftest(path: Path, progress: Progress) -> SelfTest:
     """Repeat a study in small on permuted targets of its own data, in ``RUN/selftest``."""
-    start_server()
     run, config = Run.open(path), _config(path)
+    start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     _check_same_data(run, prepared)
     small = config.model_copy(

@@ -7,11 +7,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from search import toml
 
 Demo = Literal["breast_cancer", "wine", "digits", "diabetes", "iris"]
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {
+        "families": ("linear", "boosting", "mlp"),
+        "trials": 12,
+        "epochs": 60,
+        "repeats": 1,
+        "draws": 200,
+    },
+    "good": {
+        "families": ("linear", "boosting", "mlp", "extra_trees", "random_forest"),
+        "trials": 30,
+        "epochs": 100,
+    },
+    "best": {"families": ("all",), "trials": 100, "epochs": 256},
+}
+"""What a preset sets where nothing else is told."""
+
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -70,6 +87,8 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    preset: Literal["fast", "good", "best"] = "good"
+    """How much is tried: sets families, trials and epochs (fast: repeats and draws too) where not told."""
     data: Name | None = None
     """Path of the table: CSV, TSV or Parquet, also gzipped; relative to the working directory."""
     target: Names = ()
@@ -79,6 +98,8 @@ class StudyConfig(BaseModel):
     task: Literal["binary", "multiclass", "multilabel", "regression"] | None = None
     groups: Name | None = None
     time_column: Name | None = None
+    weights: Name | None = None
+    """Column that tells how much a row counts, in training and in every score."""
     drop: Names = ()
     """Columns that are neither features nor targets."""
     keep: Names = ()
@@ -104,7 +125,8 @@ class StudyConfig(BaseModel):
     """Which oracle proposes when `tuner` is keras-tuner."""
     trials: Annotated[int, Field(ge=1)] = 30
     time: Annotated[float | None, BeforeValidator(_duration)] = None
-    """Seconds after which no further trial starts; in TOML also text such as "10m"."""
+    """Seconds after which no further trial starts and a running network ends at its next checkpoint; in TOML
+    also text such as "10m". Ensemble and report come on top."""
     epochs: Annotated[int, Field(ge=1)] = 100
     """Epochs at most."""
     patience: Annotated[float, Field(ge=0)] = 2.0
@@ -116,7 +138,12 @@ class StudyConfig(BaseModel):
     """Whether the study stops when another trial is expected to add more optimism than it gains."""
     max_failures: Annotated[int, Field(ge=1)] = 5
     """Failed trials in a row that end the study."""
-    families: Annotated[Names, Field(min_length=1)] = ("mlp",)
+    families: Annotated[Names, Field(min_length=1)] = PRESETS["good"]["families"]
+    """Kinds of model that are searched; all: every one that is installed."""
+    ensemble: Literal["auto", "greedy", "bagged", "convex", "diverse", "uniform", "best"] = "auto"
+    """How members and weights are chosen; auto: by the method that is best on rows that did not choose."""
+    calibration: Literal["auto", "none", "temperature", "isotonic"] = "auto"
+    """How the ensemble's probabilities are corrected; auto: only where it helps."""
     final: Literal["bag", "refit"] = "bag"
     """The predictor: the average of the fold models, or members trained again on all rows."""
     nested: Annotated[int, Field(ge=0)] = 0
@@ -129,7 +156,14 @@ class StudyConfig(BaseModel):
     out: Name | None = None
     """The run folder; by default runs/NAME with a number behind where that exists."""
     space: dict[str, Any] = Field(default_factory=dict)
-    """Overrides of the search space by parameter: a value, {low, high, log, step}, or a list of choices."""
+    """Overrides of the search space by parameter: a value, {low, high, log, step}, or a list of choices; by
+    family, a table of such for this family alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: Any) -> Any:
+        told = values if isinstance(values, Mapping) else {}
+        return {**PRESETS.get(told.get("preset", "good"), {}), **told}
 
 
 def load(toml_path: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> StudyConfig:

@@ -50,6 +50,9 @@ class Dataset:
         SHA-256 of schema, values, targets, groups and time.
     notes
         Sentences about what was inferred.
+    row_weights
+        ``(n_rows,)`` float64, how much each row counts in training and in scores: at least 0, mean 1; or
+        ``None``, all the same.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Dataset:
     n_dropped: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    row_weights: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -79,6 +83,7 @@ class Dataset:
         """Return the given rows under the same schema and task, with a fingerprint of their own."""
         groups = None if self.groups is None else self.groups[rows]
         time = None if self.time is None else self.time[rows]
+        weights = None if self.row_weights is None else self.row_weights[rows]
         table, y = self.table.take(rows), self.y[rows]
         return replace(
             self,
@@ -88,7 +93,8 @@ class Dataset:
             groups=groups,
             time=time,
             duplicates=self.duplicates[rows],
-            fingerprint=_fingerprint(self.schema, table, y, self.task, groups, time),
+            fingerprint=_fingerprint(self.schema, table, y, self.task, groups, time, weights),
+            row_weights=weights,
         )
 
 
@@ -100,6 +106,7 @@ def from_frame(
     task: Kind | None = None,
     groups: str | None = None,
     time: str | None = None,
+    weights: str | None = None,
     drop: Sequence[str] = (),
 ) -> Dataset:
     """Read a frame.
@@ -116,6 +123,8 @@ def from_frame(
         The kind of task; inferred when ``None`` (see `search.targets.infer_kind`).
     groups, time
         Columns that tell which rows belong together, and when a row was seen; neither is an input.
+    weights
+        Column that tells how much a row counts, in any unit; no input either.
     drop
         Columns that are no inputs.
 
@@ -126,7 +135,13 @@ def from_frame(
     """
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
     targets = [target] if isinstance(target, str) else list(target)
-    apart = [*targets, *([groups] if groups else []), *([time] if time else []), *drop]
+    apart = [
+        *targets,
+        *([groups] if groups else []),
+        *([time] if time else []),
+        *([weights] if weights else []),
+        *drop,
+    ]
     for column in apart:
         _check_column(column, frame)
     return _assemble(
@@ -136,6 +151,7 @@ def from_frame(
         kind=task,
         groups=frame[groups] if groups else None,
         time=frame[time] if time else None,
+        weights=frame[weights] if weights else None,
     )
 
 
@@ -147,6 +163,7 @@ def from_arrays(
     task: Kind | None = None,
     groups: Any = None,
     time: Any = None,
+    weights: Any = None,
     feature_names: Sequence[str] | None = None,
 ) -> Dataset:
     """Read arrays, or frames and series, matched by position.
@@ -159,7 +176,7 @@ def from_arrays(
         Targets ``(n_rows,)`` or ``(n_rows, n_targets)``.
     name, task
         As in `from_frame`.
-    groups, time
+    groups, time, weights
         ``(n_rows,)`` each, or ``None``.
     feature_names
         Names of the input columns; by default those of a frame, else ``x0``, ``x1``, ...
@@ -185,13 +202,21 @@ def from_arrays(
     elif not isinstance(y, pd.DataFrame):
         n = targets.shape[1]
         targets = targets.set_axis(["target"] if n == 1 else [f"target_{i}" for i in range(n)], axis=1)
-    sides = {"y": targets, "groups": _series(groups), "time": _series(time)}
+    sides = {"y": targets, "groups": _series(groups), "time": _series(time), "weights": _series(weights)}
     for what, side in sides.items():
         if side is not None and len(side) != len(features):
             raise DataError(
                 f"X and {what} must have the same number of rows, not {len(features)} and {len(side)}"
             )
-    return _assemble(features, targets, name=name, kind=task, groups=sides["groups"], time=sides["time"])
+    return _assemble(
+        features,
+        targets,
+        name=name,
+        kind=task,
+        groups=sides["groups"],
+        time=sides["time"],
+        weights=sides["weights"],
+    )
 
 
 def _series(values: Any) -> Any:
@@ -220,6 +245,7 @@ def _assemble(
     kind: Kind | None,
     groups: pd.Series | None,
     time: pd.Series | None,
+    weights: pd.Series | None,
 ) -> Dataset:
     """Build the dataset from its parts, which are matched by position."""
     if not features.shape[1]:
@@ -232,8 +258,9 @@ def _assemble(
     notes = list(found.notes)
     if found.n_dropped:
         notes.append(f"{found.n_dropped} rows without a target were left out")
-    codes = None if groups is None else _group_codes(groups.iloc[rows], notes)
+    codes = None if groups is None else group_codes(groups.iloc[rows], notes)
     key = None if time is None else _time_key(time.iloc[rows])
+    counted = None if weights is None else row_weights(weights.iloc[rows])
     return Dataset(
         name=name,
         schema=schema,
@@ -245,19 +272,33 @@ def _assemble(
         time=key,
         duplicates=_duplicates(table),
         n_dropped=found.n_dropped,
-        fingerprint=_fingerprint(schema, table, found.y, found.task, codes, key),
+        fingerprint=_fingerprint(schema, table, found.y, found.task, codes, key, counted),
         notes=tuple(notes),
+        row_weights=counted,
     )
 
 
-def _group_codes(series: pd.Series, notes: list[str]) -> np.ndarray:
+def row_weights(series: pd.Series) -> np.ndarray:
+    """Return the weights ``(n_rows,)`` with mean 1."""
+    import pandas as pd
+
+    values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
+        bad = series[~np.isfinite(values) | (values < 0)]
+        got = repr(bad.iloc[0]) if len(bad) else "only zeros"
+        raise DataError(f"row weights must be finite numbers, at least 0 and one above, got {got}")
+    return np.asarray(values / values.mean())
+
+
+def group_codes(series: pd.Series, notes: list[str] | None = None) -> np.ndarray:
     """Return group codes ``(n_rows,)``; a row without a group is a group of its own."""
     import pandas as pd
 
     codes = np.array(pd.factorize(series)[0], np.int64)
     is_missing = codes < 0
     if is_missing.any():
-        notes.append(f"{int(is_missing.sum())} rows without a group stand alone")
+        if notes is not None:
+            notes.append(f"{int(is_missing.sum())} rows without a group stand alone")
         codes[is_missing] = codes.max() + 1 + np.arange(is_missing.sum())
     return codes
 
@@ -322,12 +363,15 @@ def _fingerprint(
     task: Task,
     groups: np.ndarray | None,
     time: np.ndarray | None,
+    row_weights: np.ndarray | None = None,
 ) -> str:
     """Hash everything that a study depends on."""
     header: dict[str, Any] = {"schema": schema.to_json(), "task": task.to_json(), "shape": list(y.shape)}
     header |= {"has_groups": groups is not None, "has_time": time is not None}
+    if row_weights is not None:
+        header["has_weights"] = True
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
-    for array in (table.numbers, table.codes, y, groups, time):
+    for array in (table.numbers, table.codes, y, groups, time, row_weights):
         if array is not None:
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +18,24 @@ from reports.report import write_report
 from search import assembly, metrics
 from search.audit import findings_table
 from search.baselines import Baseline, baselines
+from search.combination import Combiner, calibration_nats, nats_of
 from search.config import StudyConfig, to_toml
-from search.ledger import Event, Ledger, of_best_of, of_greedy
+from search.ledger import Event, Ledger, of_best_of
 from search.looks import row_hashes
 from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
-from search.preparation import Prepared, family_of, name_of, prepare
+from search.preparation import Prepared, families_of, has_networks, name_of, prepare
 from search.progress import Progress
 from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
 from search.records import Run, Trial, versions
 from search.splits import Folds
 from search.study import Budget, Study
+from search.training.context import start_server
 from search.training.plan import Plan
-from search.training.process import TrainingFailed, TrainingProcess, start_server
 from search.training.recipe import Recipe
-from search.training.trained import pooled_loss
+from search.training.trained import TrainingFailed, pooled_loss
+from search.training.workshop import Workshop
 from search.watch import Leak, Watch
-from spaces.families import FAMILIES
+from spaces.joint import first_configs
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Outcome:
 
 def study(config: StudyConfig, *, command: str) -> Outcome:
     """Run a study from its configuration to the finished run folder."""
-    start_server()
+    start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     run = Run.create(config.out or free_place(config))
     with Progress(config.trials, prepared.metric.name, budget_seconds=config.time) as progress:
@@ -62,25 +65,27 @@ def carry_out(
     run: Run, config: StudyConfig, prepared: Prepared, *, command: str, progress: Progress
 ) -> Outcome:
     """Search and conclude a study whose data and splits stand, in an empty run folder."""
+    combiner = combiner_of(config, prepared)
     ledger = Ledger(run)
     references = _begin(run, config, prepared, command)
     plan = plan_of(config, prepared)
-    with TrainingProcess(plan, prepared.metric.name, prepared.dataset.task) as process:
+    with Workshop(plan, prepared.metric.name, prepared.dataset.task) as workshop:
         objective = Objective(
-            process=process,
+            workshop=workshop,
             plan=plan,
             folds=prepared.folds,
             signature=prepared.signature,
             metric=prepared.metric,
             defaults=recipe_of(config),
             seed=prepared.seeds.number("training"),
+            deadline=None if config.time is None else time.time() + config.time,
         )
         searched = _search(run, ledger, config, prepared, objective, progress)
     summary = _summary(prepared, plan, references, searched)
     completed = [trial for trial in searched.trials if trial.status == "completed"]
     if completed:
         progress.say("choosing the ensemble")
-        _conclude(run, ledger, config, prepared, objective, completed, summary)
+        _conclude(run, ledger, config, prepared, combiner, objective, completed, summary)
     run.save_json("summary.json", summary)
     run.export()
     return Outcome(run.path, searched.is_interrupted, len(completed))
@@ -192,7 +197,7 @@ def _search(
     watch = Watch(run, prepared, progress)
     budget = Budget(config.trials, config.time, config.max_failures)
     leak = Leak(run, config, prepared) if config.leak_budget else None
-    running = Study(run, ledger, proposer, objective, family_of(config), budget, is_adaptive, watch, leak)
+    running = Study(run, ledger, proposer, objective, families_of(config), budget, is_adaptive, watch, leak)
     try:
         reason, is_interrupted = running.run_all(), False
     except KeyboardInterrupt:
@@ -214,24 +219,14 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
             prepared.space, oracle=config.oracle, seed=seed, directory=directory, max_trials=config.trials
         )
         return made, config.oracle == "bayesian"
-    first = () if config.sampler in ("grid", "qmc") else _first_configs(config, prepared)
+    first: Sequence[Any] = ()
+    if config.sampler not in ("grid", "qmc"):
+        first = first_configs(families_of(config), prepared.space, prepared.signature)
     made = optuna_proposer(
         prepared.space, sampler=config.sampler, seed=seed, storage_path=run.path / "journal.log",
         study_name="foldstack", enqueue=first,
     )  # fmt: skip
     return made, config.sampler in ("tpe", "cmaes")
-
-
-def _first_configs(config: StudyConfig, prepared: Prepared) -> list[dict[str, Any]]:
-    """The family's configurations worth trying first, fitted where an override excludes a value."""
-    fitted = []
-    for good in FAMILIES[family_of(config)].first_configs(prepared.signature):
-        walked = prepared.space.walk(
-            lambda name, p, good=good: good[name] if p.contains(good.get(name)) else p.from_unit(0.5)  # type: ignore[misc]
-        )
-        if walked not in fitted:
-            fitted.append(walked)
-    return fitted
 
 
 def _summary(
@@ -257,7 +252,7 @@ def _reference(metric: metrics.Metric, plan: Plan, baseline: Baseline) -> dict[s
     scores = fold_scores(metric, plan, baseline.predictions)
     return {
         "name": baseline.name,
-        "score": pooled_loss(metric.score, plan.y, baseline.predictions),
+        "score": pooled_loss(metric.score, plan.y, baseline.predictions, plan.row_weights),
         "score_se": standard_error(scores),
         "fit_seconds": baseline.fit_seconds,
         "n_parameters": baseline.n_parameters,
@@ -269,17 +264,18 @@ def _conclude(
     ledger: Ledger,
     config: StudyConfig,
     prepared: Prepared,
+    combiner: Combiner,
     objective: Objective,
     completed: Sequence[Trial],
     summary: dict[str, Any],
 ) -> None:
     """Choose winner, members and weights, enter them in the ledger, write the ensemble and what it scores."""
     dataset, metric = prepared.dataset, prepared.metric
-    table = assembly.candidate_table(run, dataset, completed, metric)
-    choice = assembly.choose(table, metric)
+    table = assembly.candidate_table(run, dataset, prepared.folds, completed, metric)
+    choice = assembly.choose(table, combiner)
     members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
-    honest = _reckon(run, config, prepared)
+    honest = _reckon(run, config, prepared, combiner)
     winner = table.trials[0]
     summary["best_single"] = {
         "trial": winner.number, "score": winner.score, "crossfit_score": honest.winner.honest,
@@ -290,14 +286,17 @@ def _conclude(
         "low": honest.ensemble.low,
         "high": honest.ensemble.high,
         "in_sample_score": honest.ensemble.printed,
-        "members": [{"trial": trial.number, "weight": weight} for trial, weight in members],
-        "method": "greedy",
+        "members": [{"trial": t.number, "family": t.family, "weight": weight} for t, weight in members],
+        "method": choice.method,
+        "method_losses": choice.losses,
+        "calibration": None if choice.calibration is None else choice.calibration.to_json(),
         "final": config.final,
         "n_distinct": choice.n_distinct,
         "difference": honest.difference.to_json(),
     }
     candidates, summary["ensemble"]["final"] = _final(run, config, prepared, objective, members)
-    assembly.save_ensemble(run, dataset, candidates, {"metric": metric.name, **summary["ensemble"]})
+    facts = {"metric": metric.name, **summary["ensemble"]}
+    assembly.save_ensemble(run, dataset, candidates, choice.calibration, facts)
 
 
 def _final(
@@ -317,14 +316,20 @@ def _final(
         return assembly.bagged(run, members), f"bag, because the refit failed: {failure}"
 
 
-def _reckon(run: Run, config: StudyConfig, prepared: Prepared) -> Honest:
+def combiner_of(config: StudyConfig, prepared: Prepared) -> Combiner:
+    """How a study makes its ensemble."""
+    seed = prepared.seeds.number("methods")
+    return Combiner(prepared.metric, config.ensemble, config.calibration, seed)
+
+
+def _reckon(run: Run, config: StudyConfig, prepared: Prepared, combiner: Combiner) -> Honest:
     """Replay the study, draw up the leak accounts and write them into the run."""
     folds, first, second = prepared.folds, *prepared.seeds.rng("crossfit").spawn(2)
     history, honest = assembly.replay(
         run,
         prepared.dataset,
         folds,
-        prepared.metric,
+        combiner,
         recipe_of(config),
         rng=first,
         n_draws=config.draws,
@@ -351,18 +356,28 @@ def _enter_choice(
             chosen=f"trial {table.trials[0].number}", **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip
+    n_members, known = len(members), choice.calibration
+    if choice.losses:
+        ledger.append(
+            Event(
+                stage="method", alternatives=len(choice.losses), nats=of_best_of(len(choice.losses)),
+                apparent_gain=None, chosen=choice.method, **shared,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
     ledger.append(
         Event(
-            stage="members", alternatives=choice.n_alternatives,
-            nats=of_greedy(choice.n_distinct, choice.n_rounds),
+            stage="members", alternatives=choice.n_distinct,
+            nats=nats_of(choice.method, choice.n_distinct, n_members, n_rows),
             apparent_gain=choice.in_sample_score - scores[0],
-            chosen=", ".join(f"trial {trial.number}" for trial, _ in members), **shared,  # type: ignore[arg-type]
+            chosen=", ".join(f"trial {trial.number} ({weight:.2f})" for trial, weight in members),
+            **shared,  # type: ignore[arg-type]
         )
     )  # fmt: skip
-    ledger.append(
-        Event(
-            stage="weights", alternatives=choice.n_rounds, nats=of_best_of(choice.n_rounds),
-            apparent_gain=None,
-            chosen=", ".join(f"{weight:.2f}" for _, weight in members), **shared,  # type: ignore[arg-type]
-        )
-    )  # fmt: skip
+    if known is not None:
+        ledger.append(
+            Event(
+                stage="calibration", alternatives=max(1, len(known.losses)),
+                nats=calibration_nats(known, n_rows),
+                apparent_gain=None, chosen=known.method, **shared,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip

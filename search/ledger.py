@@ -21,6 +21,7 @@ Stage = Literal[
     "prune",
     "propose",
     "winner",
+    "method",
     "members",
     "weights",
     "threshold",

@@ -83,19 +83,20 @@ def record(
     p: NDArray[Any],
     units: NDArray[Any],
     n_known: int = 0,
+    row_weights: NDArray[Any] | None = None,
 ) -> Look:
     """Score rows, count the look and enter it in the ledger.
 
     A look after the first at the same rows is contaminated: what a person saw then may have steered the run.
     """
     earlier = [look for look in run.looks() if look["digest"] == digest]
-    low, high = bootstrap_interval(metric, y, p, units, np.random.default_rng(0))
+    low, high = bootstrap_interval(metric, y, p, units, np.random.default_rng(0), row_weights)
     look = Look(
         place=place,
         digest=digest,
         number=len(earlier) + 1,
         metric=metric.name,
-        score=float(metric.score(y, p)),
+        score=float(metric.score(y, p, row_weights)),
         low=low,
         high=high,
         n_rows=len(y),
@@ -112,15 +113,21 @@ def record(
 
 
 def bootstrap_interval(
-    metric: Metric, y: NDArray[Any], p: NDArray[Any], units: NDArray[Any], rng: np.random.Generator
+    metric: Metric,
+    y: NDArray[Any],
+    p: NDArray[Any],
+    units: NDArray[Any],
+    rng: np.random.Generator,
+    row_weights: NDArray[Any] | None = None,
 ) -> tuple[float, float]:
     """95 % percentile interval of a score, bootstrapping units (Efron 1979); NaN draws are left out."""
     codes = np.unique(units, return_inverse=True)[1]
     n_units = int(codes.max()) + 1
-    scores = []
+    scores, own = [], np.ones(len(y)) if row_weights is None else row_weights
     for _ in range(N_DRAWS):
         counts = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
-        scores.append(metric.score(y, p, counts[codes].astype(np.float64)))
+        weights = counts[codes] * own
+        scores.append(metric.score(y, p, weights) if weights.any() else np.nan)
     known = np.asarray(scores)[np.isfinite(scores)]
     if not known.size:
         return float("nan"), float("nan")

@@ -15,9 +15,9 @@ from search.preprocess import learn, learn_targets
 from search.records import Trial, utc_now
 from search.splits import Folds, Member, seal
 from search.training.plan import Plan
-from search.training.process import TrainingFailed, TrainingProcess
 from search.training.recipe import Recipe, recipe_for
-from search.training.trained import Request, Trained, pooled_loss
+from search.training.trained import Request, Trained, TrainingFailed, pooled_loss
+from search.training.workshop import Trains
 from spaces.signature import Signature
 
 Array = NDArray[Any]
@@ -40,6 +40,7 @@ def make_plan(dataset: Dataset, members: tuple[Member, ...]) -> Plan:
         target_center=np.stack([center for center, _ in units]),
         target_scale=np.stack([scale for _, scale in units]),
         constants={path: values for path, values in constants.items() if values.shape[1]},
+        row_weights=dataset.row_weights,
     )
 
 
@@ -72,15 +73,18 @@ class Objective:
         What a configuration does not name: epochs, patience.
     seed : int
         Root of each trial's seed.
+    deadline : float or None
+        Seconds since 1970 after which a trial ends at its next checkpoint.
     """
 
-    process: TrainingProcess
+    workshop: Trains
     plan: Plan
     folds: Folds
     signature: Signature
     metric: metrics.Metric
     defaults: Recipe
     seed: int
+    deadline: float | None = None
 
     def evaluate(
         self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
@@ -88,7 +92,7 @@ class Objective:
         """Train a configuration; the trial's record, and what was trained unless it failed."""
         started = utc_now()
         try:
-            trained = self.process.train(self.request(number, family, config, ceilings))
+            trained = self.workshop.train(self.request(number, family, config, ceilings))
         except TrainingFailed as failure:
             return failed_trial(number, family, config, str(failure), started), None
         return self._record(number, family, config, trained, started), trained
@@ -99,7 +103,7 @@ class Objective:
         """What is sent to the training process; the seed depends on the root seed and the number alone."""
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         recipe = recipe_for(config, self.defaults)
-        return Request(family, dict(config), self.signature, recipe, seed, dict(ceilings))
+        return Request(family, dict(config), self.signature, recipe, seed, dict(ceilings), self.deadline)
 
     def _record(self, number: int, family: str, config: Mapping[str, Any], t: Trained, started: str) -> Trial:
         chosen = t.out_of_fold[t.chosen_index]
@@ -110,7 +114,7 @@ class Objective:
             config=dict(config),
             status="pruned" if t.is_pruned else "completed",
             cause=f"above the median at epoch {t.checkpoints[-1]}" if t.is_pruned else None,
-            score=pooled_loss(self.metric.score, self.plan.y, chosen),
+            score=pooled_loss(self.metric.score, self.plan.y, chosen, self.plan.row_weights),
             score_se=standard_error(scores),
             fold_scores=tuple(scores),
             train_score=-t.train_loss if self.metric.is_higher_better else t.train_loss,
@@ -147,7 +151,7 @@ def failed_trial(number: int, family: str, config: Mapping[str, Any], cause: str
 def fold_scores(metric: metrics.Metric, plan: Plan, out_of_fold: Array) -> list[float]:
     """The metric of each member on its held rows, from predictions ``(n_repeats, n_rows, n_outputs)``."""
     return [
-        float(metric.score(plan.y[rows], out_of_fold[repeat, rows]))
+        float(metric.score(plan.y[rows], out_of_fold[repeat, rows], *plan.weights_of(rows)))
         for repeat, rows in zip(plan.repeat_of_member, plan.held, strict=True)
     ]
 

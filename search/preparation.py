@@ -15,6 +15,7 @@ from search.config import ConfigError, StudyConfig
 from search.data import Dataset, demo, from_frame, read_table
 from search.splits import Folds, make_folds, seal
 from spaces.families import FAMILIES
+from spaces.joint import space_of
 from spaces.signature import Signature
 from spaces.space import Space
 from spaces.task import Task
@@ -34,6 +35,7 @@ PURPOSES = (
     "budget",
     "nested",
     "near",
+    "methods",
 )
 
 
@@ -178,7 +180,7 @@ def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:
         rng=seeds.rng("splits"),
     )
     signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
-    space = FAMILIES[family_of(config)].space(signature).override(config.space)
+    space = space_of(families_of(config), signature, config.space)
     nothing = np.zeros(0, np.int64)
     return Prepared(dataset, dataset.row_ids, nothing, folds, metric, space, signature, seeds)
 
@@ -193,12 +195,29 @@ def stratifies(config: StudyConfig, metric: metrics.Metric) -> bool:
     return not metric.is_mean_of_rows if config.stratify is None else config.stratify
 
 
-def family_of(config: StudyConfig) -> str:
-    """The family that is searched."""
-    name = config.families[0]
-    if len(config.families) != 1 or name not in FAMILIES:
-        raise ConfigError(f"families must be one of {', '.join(FAMILIES)}, got {', '.join(config.families)}")
-    return name
+def families_of(config: StudyConfig) -> tuple[str, ...]:
+    """The families that are searched; ``all`` stands for every one that is installed.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, or what its family needs is not installed.
+    """
+    names = config.families
+    if names == ("all",):
+        return tuple(family.name for family in FAMILIES.values() if family.is_installed)
+    for name in names:
+        if name not in FAMILIES:
+            raise ConfigError(f"families must be all, or some of {', '.join(FAMILIES)}, got {name!r}")
+        if not FAMILIES[name].is_installed:
+            package = FAMILIES[name].package
+            raise ConfigError(f"the family {name!r} needs the package {package}: pip install {package}")
+    return tuple(dict.fromkeys(names))
+
+
+def has_networks(config: StudyConfig) -> bool:
+    """Whether a family that is searched needs TensorFlow."""
+    return any(FAMILIES[name].is_network for name in families_of(config))
 
 
 def read_dataset(config: StudyConfig) -> Dataset:
@@ -223,6 +242,7 @@ def _interpreted(frame: pd.DataFrame, target: str | list[str], config: StudyConf
         task=config.task,
         groups=config.groups,
         time=config.time_column,
+        weights=config.weights,
         drop=config.drop,
     )
 

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from spaces.encoding import Statistics
+from spaces.encoding import N_BINS, Statistics
 from spaces.schema import Column, Schema, Table
 from spaces.task import Task
 
@@ -27,19 +27,25 @@ def learn(table: Table, schema: Schema, rows: np.ndarray) -> Statistics:
     -------
     Statistics
         Medians of the present values; mean and standard deviation after filling (scale 1 for a constant
-        column); input slots by falling frequency.
+        column); input slots by falling frequency; the interquartile range of the present values (half of
+        the whole range where that is 0, then 1) and the edges of bins that hold equally many of them.
     """
     numbers, codes = table.numbers[rows], table.codes[rows]
     n_numbers = numbers.shape[1]
     fill, center, scale = np.zeros(n_numbers), np.zeros(n_numbers), np.ones(n_numbers)
     for i in range(n_numbers):
         fill[i], center[i], scale[i] = _learn_number(numbers[:, i])
+    robust_scale, edges = np.ones(n_numbers), np.zeros((n_numbers, N_BINS + 1))
+    for i in range(n_numbers):
+        robust_scale[i], edges[i] = _learn_spread(numbers[:, i])
     slots = [_learn_slots(codes[:, i], column) for i, column in enumerate(schema.categories)]
     return Statistics(
         fill.astype(np.float32),
         center.astype(np.float32),
         scale.astype(np.float32),
         np.concatenate(slots) if slots else np.zeros(0, np.int32),
+        robust_scale.astype(np.float32),
+        edges.astype(np.float32),
     )
 
 
@@ -69,6 +75,29 @@ def learn_targets(y: np.ndarray, task: Task, rows: np.ndarray) -> tuple[np.ndarr
     return center, np.where(is_constant, 1.0, seen.std(axis=0))
 
 
+def learn_limits(
+    y: np.ndarray, center: np.ndarray, scale: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Learn the range of the targets, in the units that a member sees them in.
+
+    Parameters
+    ----------
+    y
+        Targets ``(n_rows, n_outputs)``; nothing but `rows` of it is read.
+    center, scale
+        ``(n_outputs,)`` of `learn_targets`.
+    rows
+        Training rows of the member, as indices.
+
+    Returns
+    -------
+    low, high
+        ``(n_outputs,)`` float32 each.
+    """
+    seen = (np.asarray(y[rows], np.float64) - center) / scale
+    return seen.min(axis=0).astype(np.float32), seen.max(axis=0).astype(np.float32)
+
+
 def rare_threshold(n_train: int) -> int:
     """Return how many training rows a category needs to get an input of its own: 0.5 %, between 2 and 10."""
     return min(10, max(2, ceil(0.005 * n_train)))
@@ -86,6 +115,19 @@ def _learn_number(values: np.ndarray) -> tuple[float, float, float]:
         return float(fill), float(filled[0]), 1.0
     scale = float(filled.std())
     return float(fill), float(filled.mean()), scale if scale > np.finfo(np.float32).tiny else 1.0
+
+
+def _learn_spread(values: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return robust scale and bin edges ``(N_BINS + 1,)`` of one column ``(n_train,)``."""
+    present = values[~np.isnan(values)].astype(np.float64)
+    if not present.size:
+        return 1.0, np.zeros(N_BINS + 1)
+    edges = np.quantile(present, np.linspace(0, 1, N_BINS + 1)).astype(np.float32)
+    low, first, third, high = np.quantile(present, (0, 0.25, 0.75, 1))
+    scale = third - first or (high - low) / 2  # half the range, as RealMLP does
+    distinct = np.unique(edges)
+    edges = np.pad(distinct, (0, edges.size - distinct.size), mode="edge")
+    return float(scale) if scale > np.finfo(np.float32).tiny else 1.0, edges
 
 
 def _learn_slots(codes: np.ndarray, column: Column) -> np.ndarray:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Status = Literal["completed", "pruned", "failed", "duplicate"]
-Way = Literal["stacked", "looped", "fit"]
+Way = Literal["stacked", "looped", "fit", "fitted"]
 
 
 class RunError(ValueError):

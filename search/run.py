@@ -68,8 +68,13 @@ def study(
     oracle: Annotated[
         str | None, typer.Option(help="With keras-tuner: random, bayesian or grid. [default: bayesian]")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="fast, good or best. [default: good]")] = None,
+    families: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Kind of model, or all; repeatable. [default: by preset]"),
+    ] = None,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", help="Configurations to try. [default: 30]")
+        int | None, typer.Option(metavar="N", help="Configurations to try. [default: by preset]")
     ] = None,
     time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 10m, 1h30m.")] = None,
     splits: Annotated[
@@ -85,6 +90,7 @@ def study(
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="[default: log_loss or rmse]")] = None,
     groups: Annotated[str | None, typer.Option(metavar="COL", help="Rows of a group stay together.")] = None,
     time_column: Annotated[str | None, typer.Option(metavar="COL", help="Train on the past only.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="COL", help="How much each row counts.")] = None,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to leave out; repeatable.")
     ] = None,
@@ -101,12 +107,19 @@ def study(
         bool | None, typer.Option("--strict", help="Warnings of the audit stop the study.")
     ] = None,
     holdout: Annotated[float | None, typer.Option(help="Fraction of rows sealed away. [default: 0]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs at most. [default: 100]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most. [default: by preset]")] = None,
     patience: Annotated[
         float | None, typer.Option(help="Stop at this multiple of the best epoch; 0: never. [default: 2]")
     ] = None,
     epoch_choice: Annotated[
         str | None, typer.Option(help="common, inner, fold or fixed. [default: common]")
+    ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(help="greedy, bagged, convex, diverse, uniform or best. [default: auto]"),
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="none, temperature or isotonic. [default: auto]")
     ] = None,
     final: Annotated[
         str | None, typer.Option(help="Predict with fold models: bag, or refit. [default: bag]")

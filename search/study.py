@@ -14,6 +14,8 @@ from search.proposers import Proposal, Proposer
 from search.pruning import ceilings
 from search.records import Run, Trial, utc_now
 from search.training.trained import Trained
+from spaces.families import FAMILIES
+from spaces.joint import split
 
 MOST_DUPLICATES_IN_A_ROW = 50
 
@@ -33,8 +35,8 @@ class Study:
 
     Parameters
     ----------
-    family : str
-        Name of the family that is searched.
+    families : sequence of str
+        Names of the families that are searched.
     is_adaptive : bool
         Whether proposals depend on earlier losses, which makes each of them a look.
     on_trial : callable
@@ -47,7 +49,7 @@ class Study:
     ledger: Ledger
     proposer: Proposer
     objective: Objective
-    family: str
+    families: Sequence[str]
     budget: Budget
     is_adaptive: bool
     on_trial: Callable[[Trial, list[Trial]], None]
@@ -95,17 +97,22 @@ class Study:
         if first is not None:
             again = replace(first, number=proposal.number, status="duplicate", duplicate_of=first.number)
             return replace(again, fit_seconds=0.0, started=utc_now(), finished=utc_now()), None
-        completed = [(t.checkpoints, t.curve) for t in self.trials if t.status == "completed"]
-        limits = ceilings(completed, self.objective.defaults.looks)
-        trial, trained = self.objective.evaluate(proposal.number, self.family, proposal.config, limits)
+        family, config = split(self.families, proposal.config)
+        limits = self._limits() if FAMILIES[family].is_network else {}
+        trial, trained = self.objective.evaluate(proposal.number, family, config, limits)
         if trained is not None:
             self._first_of[_key(proposal)] = trial
             self._enter_looks(trial, limits)
         return trial, trained
 
+    def _limits(self) -> dict[int, float]:
+        """Pruning: networks are compared with networks, whose epochs are their clock."""
+        networks = (t for t in self.trials if t.status == "completed" and FAMILIES[t.family].is_network)
+        return ceilings([(t.checkpoints, t.curve) for t in networks], self.objective.defaults.looks)
+
     def _enter_looks(self, trial: Trial, limits: dict[int, float]) -> None:
         n_looks, choice = len(trial.curve), self.objective.defaults.epoch_choice
-        if choice in ("common", "fold"):
+        if choice in ("common", "fold") and n_looks > 1:
             gain = sum(trial.curve) / n_looks - min(trial.curve)
             n_choices = 1 if choice == "common" else len(trial.member_epochs)
             self._enter(

@@ -6,7 +6,7 @@ statistics) and everything outside it (``xp = numpy``), so that both see the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaces.schema import Schema
+
+SCALINGS = ("standard", "robust")
+SMOOTHING = 3.0  # where the smooth clip saturates
+LARGEST = 1e6  # far beyond saturation, and its square still fits into float32
+N_BINS = 16
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,18 @@ class Statistics:
         Value in place of a missing one; what is taken off; what it is divided by (> 0).
     slot_of_code : ndarray of int32, shape (n_codes,)
         Input slot of each category code, columns one after another; 0 is "other".
+    robust_scale : ndarray of float32, shape (n_numbers,)
+        What numbers are divided by where the scaling is robust (> 0); their centre is then the fill.
+    edges : ndarray of float32, shape (n_numbers, N_BINS + 1)
+        Rising edges of the bins of the piecewise-linear encoding; bins of no width stay empty.
     """
 
     fill: NDArray[np.float32]
     center: NDArray[np.float32]
     scale: NDArray[np.float32]
     slot_of_code: NDArray[np.int32]
+    robust_scale: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    edges: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, N_BINS + 1), np.float32))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The statistics by name, in the order that ``encode`` takes them."""
@@ -40,6 +51,8 @@ class Statistics:
             "center": self.center,
             "scale": self.scale,
             "slot_of_code": self.slot_of_code,
+            "robust_scale": self.robust_scale,
+            "edges": self.edges,
         }
 
 
@@ -107,11 +120,15 @@ def encode(
     codes: Any,
     *,
     fill: Any,
-    center: Any,
-    scale: Any,
     slot_of_code: Any,
+    center: Any = None,
+    scale: Any = None,
+    robust_scale: Any = None,
+    edges: Any = None,
+    scaling: str = "standard",
+    has_bins: bool = False,
 ) -> Any:
-    """Encode rows: standardised numbers, missing indicators, category slots.
+    """Encode rows: scaled numbers, missing indicators, category slots, bins.
 
     Parameters
     ----------
@@ -121,26 +138,64 @@ def encode(
         NaN where missing.
     codes : array of int32, shape (n_rows, n_categories) or None
         Category codes of the schema.
-    fill, center, scale, slot_of_code : array
-        One member's `Statistics`.
+    fill, slot_of_code, center, scale, robust_scale, edges : array
+        One member's `Statistics`; what the scaling and the bins do not need may be left out.
+    scaling : str
+        standard: ``(x - center) / scale``; robust: ``smooth_clip((x - fill) / robust_scale)``.
+    has_bins : bool
+        Whether the piecewise-linear encoding of the numbers stands behind everything else.
 
     Returns
     -------
-    array of float32, shape (n_rows, n_features)
+    array of float32, shape (n_rows, n_features) or (n_rows, n_features + n_numbers * N_BINS)
     """
     parts = []
     if layout.n_numbers:
         is_missing = xp.isnan(numbers)
-        parts.append((xp.where(is_missing, fill, numbers) - center) / scale)
+        filled = xp.where(is_missing, fill, numbers)
+        if scaling == "robust":
+            parts.append(smooth_clip(xp, (filled - fill) / robust_scale))
+        else:
+            parts.append((filled - center) / scale)
         if layout.indicators:
             columns = np.asarray(layout.indicators, "int32")
-            parts.append(
-                xp.take(is_missing, columns, axis=-1).astype("float32")
-                if xp is np
-                else xp.cast(xp.take(is_missing, columns, axis=-1), "float32")
-            )
+            parts.append(_as_float(xp, xp.take(is_missing, columns, axis=-1)))
     if layout.n_slots:
         slots = xp.take(slot_of_code, codes + layout.offsets, axis=0)
-        is_on = xp.equal(xp.take(slots, layout.owners, axis=-1), layout.positions)
-        parts.append(is_on.astype("float32") if xp is np else xp.cast(is_on, "float32"))
+        parts.append(_as_float(xp, xp.equal(xp.take(slots, layout.owners, axis=-1), layout.positions)))
+    if has_bins and layout.n_numbers:
+        parts.append(piecewise(xp, filled, edges))
     return xp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def smooth_clip(xp: Any, x: Any) -> Any:
+    """Squeeze numbers into (-3, 3): ``x / sqrt(1 + (x / 3)^2)`` (RealMLP, Holzmueller et al. 2024)."""
+    x = xp.clip(x, -LARGEST, LARGEST)
+    return x / xp.sqrt(1.0 + xp.square(x / SMOOTHING))
+
+
+def piecewise(xp: Any, filled: Any, edges: Any) -> Any:
+    """How much of each bin lies below a number (Gorishniy et al. 2022, eq. 1, held within [0, 1]).
+
+    Parameters
+    ----------
+    filled : array of float32, shape (n_rows, n_numbers)
+        Without missing values.
+    edges : array of float32, shape (n_numbers, n_bins + 1)
+        A bin of no width gives zeros.
+
+    Returns
+    -------
+    array of float32, shape (n_rows, n_numbers * n_bins)
+    """
+    n_numbers, n_bins = edges.shape[-2], edges.shape[-1] - 1
+    lower = edges[..., :-1]
+    width = edges[..., 1:] - lower
+    is_bin = width > 0
+    share = (filled[..., None] - lower) / xp.where(is_bin, width, xp.ones_like(width))
+    share = xp.where(is_bin, xp.clip(share, 0.0, 1.0), xp.zeros_like(share))
+    return xp.reshape(share, (-1, n_numbers * n_bins))
+
+
+def _as_float(xp: Any, flags: Any) -> Any:
+    return flags.astype("float32") if xp is np else xp.cast(flags, "float32")

@@ -1,79 +1,133 @@
-"""Families: the kinds of model that can be searched, each loaded when it is first used."""
+"""Families: the kinds of model that can be searched, each loaded when it is first used.
+
+A family's module has ``default_space(signature)``, ``first_configs(signature)`` and ``structure(config)``; that of
+a network ``build`` and ``dials`` besides (see `spaces.mlp`), any other one ``COLUMNS``, ``rounds``, ``fit``,
+``predict``, ``pack`` and ``unpack`` (see `Fitted`).
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from spaces.space import Space
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from spaces.signature import Signature
 
 
-@dataclass(frozen=True)
-class DefaultSpace:
-    """A module's ``default_space``, imported at the first call."""
+class Fitted(Protocol):
+    """What the module of a family that is no network can do besides.
 
-    module: str
+    Targets and predictions are ``(n_rows, n_outputs)``: probabilities, or values in standardised units.
+    """
 
-    def __call__(self, signature: Signature) -> Space:
-        """The module's default space for a table."""
-        space: Space = _load(self.module, "default_space")(signature)
-        return space
+    COLUMNS: Literal["encoded", "ordinal"]
+    """Which matrix it learns from; see `spaces.matrix`."""
+
+    def rounds(self, config: Mapping[str, Any]) -> tuple[int, ...]:
+        """Rounds at which a fitted model can be read, rising; ``(1,)`` for one that has none."""
+
+    def fit(
+        self,
+        config: Mapping[str, Any],
+        signature: Signature,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        seed: int,
+        row_weights: np.ndarray | None = None,
+        n_threads: int = 1,
+    ) -> Any:
+        """Fit a model."""
+
+    def predict(self, model: Any, x: np.ndarray, n_rounds: int) -> np.ndarray:
+        """Predict with the first rounds of a model."""
+
+    def pack(self, model: Any) -> bytes:
+        """A model as bytes that `unpack` reads without executing anything."""
+
+    def unpack(self, data: bytes) -> Any:
+        """The model of these bytes."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of model: what may be tried of it, and how a configuration becomes a Keras model.
+    """A kind of model: what may be tried of it, and how a configuration becomes a model.
 
     Parameters
     ----------
     name : str
         What people write, and what records say.
-    space : callable
-        ``space(signature) -> Space``, the default space for a table.
     module : str
-        Import path of a module with ``build``, ``structure`` and ``dials`` as described below;
-        it is imported when one of them is first called, so that naming a family costs nothing.
+        Import path; imported when it is first needed, so that naming a family costs nothing.
+    is_network : bool
+        Whether it is trained in epochs by the engine; else it is fitted, each member on its own.
+    package : str or None
+        What must be installed for it, beyond the project's own dependencies.
     """
 
     name: str
-    space: Callable[[Signature], Space]
     module: str
+    is_network: bool = False
+    package: str | None = None
 
-    def build(self, config: Mapping[str, Any], signature: Signature) -> keras.Model:
-        """A new, uncompiled Keras model of a configuration."""
-        return _load(self.module, "build")(config, signature)
+    @property
+    def is_installed(self) -> bool:
+        """Whether what it needs can be imported."""
+        return self.package is None or find_spec(self.package) is not None
+
+    def space(self, signature: Signature) -> Space:
+        """The default space for a table."""
+        space: Space = self._module.default_space(signature)
+        return space
 
     def first_configs(self, signature: Signature) -> tuple[dict[str, Any], ...]:
         """Configurations worth trying first."""
-        configs: tuple[dict[str, Any], ...] = _load(self.module, "first_configs")(signature)
+        configs: tuple[dict[str, Any], ...] = self._module.first_configs(signature)
         return configs
 
     def structure(self, config: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The hashable part of a configuration that shapes the compiled program."""
-        structure: tuple[Any, ...] = _load(self.module, "structure")(config)
+        """The hashable part of a configuration that makes it another kind of model, or compiled program."""
+        structure: tuple[Any, ...] = self._module.structure(config)
         return structure
 
+    def build(self, config: Mapping[str, Any], signature: Signature) -> keras.Model:
+        """A new, uncompiled Keras model of a network's configuration."""
+        return self._module.build(config, signature)
+
     def dials(self, config: Mapping[str, Any]) -> dict[str, float]:
-        """The numbers of a configuration that are set without tracing the program again."""
-        dials: dict[str, float] = _load(self.module, "dials")(config)
+        """The numbers of a network's configuration that are set without tracing the program again."""
+        dials: dict[str, float] = self._module.dials(config)
         return dials
 
+    @property
+    def fitted(self) -> Fitted:
+        """What a family that is no network can do."""
+        return cast(Fitted, self._module)
 
-def family(name: str, module: str) -> Family:
-    """A family whose four functions (``default_space`` too) stand in one module."""
-    return Family(name, DefaultSpace(module), module)
+    @property
+    def _module(self) -> Any:
+        return importlib.import_module(self.module)
 
 
-def _load(module: str, function: str) -> Callable[..., Any]:
-    loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return loaded
-
-
-FAMILIES: dict[str, Family] = {"mlp": family("mlp", "spaces.mlp")}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("mlp", "spaces.mlp", is_network=True),
+        Family("tabm", "spaces.tabm", is_network=True),
+        Family("linear", "spaces.linear"),
+        Family("extra_trees", "spaces.extra_trees"),
+        Family("random_forest", "spaces.random_forest"),
+        Family("boosting", "spaces.boosting"),
+        Family("lightgbm", "spaces.boosting_lightgbm", package="lightgbm"),
+        Family("xgboost", "spaces.boosting_xgboost", package="xgboost"),
+        Family("catboost", "spaces.boosting_catboost", package="catboost"),
+    )
+}

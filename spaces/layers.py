@@ -7,12 +7,15 @@ columns lives in non-trainable weights too, so that a saved member carries its o
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import keras
 from keras import ops
 
-from spaces.encoding import Layout, encode
+import spaces.adapters
+import spaces.embeddings  # noqa: F401  (registered with these, so that a saved model finds them)
+from spaces.encoding import N_BINS, SCALINGS, Layout, encode
 
 
 def _constant(value: float) -> Any:
@@ -30,26 +33,42 @@ class Encode(keras.layers.Layer):  # type: ignore[misc]
     ----------
     layout : Layout or dict
         Where each column stands in the output.
+    scaling : str
+        One of `spaces.encoding.SCALINGS`.
+    has_bins : bool
+        Whether the piecewise-linear encoding of the numbers stands behind everything else.
     """
 
-    def __init__(self, layout: Layout | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        layout: Layout | dict[str, Any],
+        scaling: str = "standard",
+        has_bins: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
+        if scaling not in SCALINGS:
+            raise ValueError(f"a scaling is one of {', '.join(SCALINGS)}, not {scaling!r}")
         self.layout = layout if isinstance(layout, Layout) else Layout(**_tuples(layout))
+        self.scaling, self.has_bins = scaling, has_bins
 
     def build(self, input_shape: Any) -> None:
-        """Create the weights that hold a member's statistics."""
-        n_numbers, n_codes = self.layout.n_numbers, sum(self.layout.n_codes)
+        """Create the weights that hold a member's statistics: those that the encoding needs."""
+        n_numbers = self.layout.n_numbers
+        is_robust = self.scaling == "robust"
         self.statistics = {
             name: self.add_weight(
-                shape=(size,), initializer=initializer, dtype=dtype, trainable=False, name=name
+                shape=shape, initializer=initializer, dtype=dtype, trainable=False, name=name
             )
-            for name, size, initializer, dtype in (
-                ("fill", n_numbers, "zeros", "float32"),
-                ("center", n_numbers, "zeros", "float32"),
-                ("scale", n_numbers, "ones", "float32"),
-                ("slot_of_code", n_codes, "zeros", "int32"),
+            for name, shape, initializer, dtype, is_needed in (
+                ("fill", (n_numbers,), "zeros", "float32", True),
+                ("center", (n_numbers,), "zeros", "float32", not is_robust),
+                ("scale", (n_numbers,), "ones", "float32", not is_robust),
+                ("slot_of_code", (sum(self.layout.n_codes),), "zeros", "int32", True),
+                ("robust_scale", (n_numbers,), "ones", "float32", is_robust),
+                ("edges", (n_numbers, N_BINS + 1), "zeros", "float32", self.has_bins),
             )
-            if size
+            if shape[0] and is_needed
         }
 
     def call(self, inputs: Any) -> Any:
@@ -57,20 +76,28 @@ class Encode(keras.layers.Layer):  # type: ignore[misc]
         inputs = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         numbers = inputs[0] if self.layout.n_numbers else None
         codes = inputs[-1] if self.layout.n_slots else None
-        values = {name: self.statistics.get(name) for name in ("fill", "center", "scale", "slot_of_code")}
-        return encode(ops, self.layout, numbers, codes, **values)
+        values = {"fill": None, "slot_of_code": None, **self.statistics}
+        return encode(
+            ops, self.layout, numbers, codes, **values, scaling=self.scaling, has_bins=self.has_bins
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """``(n_rows, n_features)``."""
+        """``(n_rows, n_features)``, with the bins behind."""
         first = input_shape[0] if isinstance(input_shape[0], list | tuple) else input_shape
-        return (first[0], self.layout.n_features)
+        n_bins = self.layout.n_numbers * N_BINS * self.has_bins
+        return (first[0], self.layout.n_features + n_bins)
 
     def get_config(self) -> dict[str, Any]:
         """Serialisable arguments."""
         layout = {
             name: getattr(self.layout, name) for name in ("n_numbers", "indicators", "n_codes", "n_slots")
         }
-        return {**super().get_config(), "layout": layout}
+        return {
+            **super().get_config(),
+            "layout": layout,
+            "scaling": self.scaling,
+            "has_bins": self.has_bins,
+        }
 
 
 def _tuples(layout: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +123,7 @@ class Dropout(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         """Create the dial."""
-        self.noise_width = int(input_shape[-1])
+        self.noise_width = prod(int(size) for size in input_shape[1:])
         self.dial = self.add_weight(
             shape=(), initializer=_constant(self.rate), trainable=False, name="dial_dropout"
         )
@@ -108,6 +135,8 @@ class Dropout(keras.layers.Layer):  # type: ignore[misc]
         noise = self.noise
         if noise is None:
             noise = keras.random.uniform(ops.shape(inputs), seed=self.seed_generator)
+        elif len(inputs.shape) > 2:
+            noise = ops.reshape(noise, (-1, *inputs.shape[1:]))
         kept = inputs / (1.0 - self.dial)
         return ops.where(noise < self.dial, ops.zeros_like(inputs), kept)
 
@@ -146,3 +175,21 @@ class PenalizedDense(keras.layers.Dense):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Serialisable arguments."""
         return {**super().get_config(), "l1": self.l1, "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable(package="foldstack")
+class Limit(keras.layers.Layer):  # type: ignore[misc]
+    """Hold predictions within the range of the targets that the member was trained on.
+
+    While training, and until the range is set, everything passes.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights that hold the range."""
+        shape = (int(input_shape[-1]),)
+        self.low = self.add_weight(shape=shape, initializer=_constant(-1e30), trainable=False, name="low")
+        self.high = self.add_weight(shape=shape, initializer=_constant(1e30), trainable=False, name="high")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Clip what is predicted, not what is trained."""
+        return inputs if training else ops.clip(inputs, self.low, self.high)

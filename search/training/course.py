@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -35,13 +36,14 @@ class Course:
     def __init__(
         self,
         plan: Plan,
-        loss: Callable[[Array, Array], float],
+        loss: Callable[..., float],
         trainer: Trainer,
         recipe: Recipe,
         ceilings: Mapping[int, float],
+        deadline: float | None = None,
     ) -> None:
         self._plan, self._loss, self._trainer = plan, loss, trainer
-        self._recipe, self._ceilings = recipe, ceilings
+        self._recipe, self._ceilings, self._deadline = recipe, ceilings, deadline
         self._choice = recipe.epoch_choice
         self.epochs: list[int] = []
         self.curve: list[float] = []
@@ -94,10 +96,12 @@ class Course:
         if self._choice != "inner":
             self._tables.append(plan.out_of_fold(predictions))
         if self._choice in ("common", "fixed"):
-            loss = pooled_loss(self._loss, plan.y, self._tables[-1])
+            loss = pooled_loss(self._loss, plan.y, self._tables[-1], plan.row_weights)
             return loss, np.full(plan.n_members, loss)
         given = enumerate(zip(rows, predictions, strict=True))
-        losses = np.array([self._loss(plan.y[r], plan.in_units(m, p)) for m, (r, p) in given])
+        losses = np.array(
+            [self._loss(plan.y[r], plan.in_units(m, p), *plan.weights_of(r)) for m, (r, p) in given]
+        )
         return float(losses.mean()), losses
 
     def _take_weights(self, is_better: Array) -> None:
@@ -114,7 +118,8 @@ class Course:
         self.is_pruned = self.best_loss > self._ceilings.get(epoch, np.inf)
         latest = int(self.member_epochs.max())
         is_stale = bool(recipe.patience) and epoch >= max(PATIENCE_FROM_EPOCH, recipe.patience * latest)
-        return self.is_pruned or is_stale
+        is_late = self._deadline is not None and time.time() > self._deadline
+        return self.is_pruned or is_stale or is_late
 
     def kept(self) -> dict[str, Any]:
         """Epochs and predictions to keep: all looks, or as many as the bytes allow, with the chosen ones."""

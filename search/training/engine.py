@@ -8,7 +8,7 @@ import resource
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from search.preprocess import learn_limits
 from search.training.course import Course, Weights
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
@@ -56,6 +57,8 @@ class Job:
         Of initial weights, orders and noise.
     ceilings : mapping of int to float
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
+    deadline : float or None
+        Seconds since 1970 after which training ends at the next checkpoint.
     """
 
     structure: Hashable
@@ -65,6 +68,7 @@ class Job:
     dials: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     ceilings: Mapping[int, float] = field(default_factory=dict)
+    deadline: float | None = None
 
 
 class Engine:
@@ -86,6 +90,9 @@ class Engine:
         self._plan, self._loss, self._n_programs = plan, validation_loss, n_programs
         self._inputs = [tf.constant(values) for values in plan.inputs]
         self._y = tf.constant(plan.y, tf.float64)
+        weights = plan.row_weights
+        self._row_weights = None if weights is None else tf.constant(weights, tf.float32)
+        self._constants = {**_limits(plan), **plan.constants}
         self._programs: OrderedDict[Hashable, tuple[keras.Model, NetworkTrainer, str]] = OrderedDict()
         self.n_traced = 0
 
@@ -101,8 +108,9 @@ class Engine:
         n_before = self.n_traced
         model, trainer, way = self._prepared(job)
         weights = self._initial_weights(job, model)
-        trainer.start(weights, job.recipe, job.seed)
-        course = Course(self._plan, self._loss, trainer, job.recipe, job.ceilings)
+        recipe = replace(job.recipe, label_smoothing=0.0) if job.kind == "regression" else job.recipe
+        trainer.start(weights, recipe, job.seed)
+        course = Course(self._plan, self._loss, trainer, recipe, job.ceilings, job.deadline)
         course.run()
         fit_seconds = time.perf_counter() - started
         trainer.weights = course.best_weights
@@ -139,6 +147,7 @@ class Engine:
                 dials=family.dials(request.config),
                 seed=request.seed,
                 ceilings=request.ceilings,
+                deadline=request.deadline,
             )
         )
 
@@ -156,11 +165,14 @@ class Engine:
     def _new(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
         model, plan = job.build(), self._plan
         loss, optimizer = LOSSES[job.kind](reduction=None), new_optimizer(job.recipe.optimizer)
+        uniform = 1.0 / plan.y.shape[1] if job.kind == "multiclass" else 0.5
         way = way_of(model, plan)
         if way == "fit":
-            return model, FitTrainer(model, optimizer, LOSSES[job.kind](), plan), way
+            return model, FitTrainer(model, optimizer, LOSSES[job.kind](), plan, uniform), way
         n_stacked = plan.n_members if way == "stacked" else 1
-        program = Program(model, optimizer, loss, n_stacked, self._inputs, self._y)
+        program = Program(
+            model, optimizer, loss, n_stacked, self._inputs, self._y, self._row_weights, uniform
+        )
         trainer = StackedTrainer(program, plan) if way == "stacked" else LoopedTrainer(program, plan)
         return model, trainer, way
 
@@ -169,9 +181,7 @@ class Engine:
         seeds = np.random.SeedSequence([job.seed, 1]).generate_state(self._plan.n_members)
         weights = fresh_weights(model, job.build, [int(s) for s in seeds])
         for index, variable in enumerate(model.variables):
-            constant = next(
-                (v for path, v in self._plan.constants.items() if variable.path.endswith(path)), None
-            )
+            constant = next((v for path, v in self._constants.items() if variable.path.endswith(path)), None)
             if constant is not None:
                 weights[index] = constant
             elif variable.name in job.dials:
@@ -186,10 +196,20 @@ class Engine:
         predictions = trainer.predict(rows)
         seconds = (time.perf_counter() - started) * 1000 / max(len(r) for r in rows)
         losses = [
-            self._loss(plan.y[r], plan.in_units(m, p))
+            self._loss(plan.y[r], plan.in_units(m, p), *plan.weights_of(r))
             for m, (r, p) in enumerate(zip(rows, predictions, strict=True))
         ]
         return float(np.mean(losses)), seconds
+
+
+def _limits(plan: Plan) -> dict[str, Array]:
+    """Range of each member's training targets, for the layer that holds predictions within it."""
+    units = zip(plan.train, plan.target_center, plan.target_scale, strict=True)
+    limits = [learn_limits(plan.y, center, scale, rows) for rows, center, scale in units]
+    return {
+        "limit/low": np.stack([low for low, _ in limits]),
+        "limit/high": np.stack([high for _, high in limits]),
+    }
 
 
 def _return_memory() -> None:

@@ -31,6 +31,8 @@ class Plan:
     stop : tuple of ndarray of int or None
         Rows of each member that are neither learned from nor held out: where its epoch is chosen on an inner
         slice.
+    row_weights : ndarray of float64, shape (n_rows,), or None
+        How much each row counts, in training and in scores; at least 0, mean 1. None: all the same.
     constants : mapping of str to ndarray
         Weights that are learned from each member's training rows before training, by the end of their path
         (``"encode/fill"``), each ``(n_members, ...)``.
@@ -45,6 +47,7 @@ class Plan:
     target_scale: Array
     constants: Mapping[str, Array] = field(default_factory=dict)
     stop: tuple[Array, ...] | None = None
+    row_weights: Array | None = None
 
     @property
     def n_members(self) -> int:
@@ -71,6 +74,15 @@ class Plan:
         """A member's outputs in the units of the targets."""
         units: Array = values * self.target_scale[member] + self.target_center[member]
         return units
+
+    def in_standard_units(self, member: int, y: Array) -> Array:
+        """Targets as a member sees them."""
+        seen: Array = (y - self.target_center[member]) / self.target_scale[member]
+        return seen
+
+    def weights_of(self, rows: Array) -> tuple[Array, ...]:
+        """How much these rows count, as a further argument of a loss; empty where all count the same."""
+        return () if self.row_weights is None else (self.row_weights[rows],)
 
     def out_of_fold(self, predictions: Sequence[Array]) -> NDArray[np.float32]:
         """Lay predictions of the members' held rows out ``(n_repeats, n_rows, n_outputs)``, NaN elsewhere."""

@@ -8,27 +8,19 @@ or when it dies.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
-from multiprocessing.forkserver import ensure_running
 from typing import Any
 
-from search import metrics
+from search.training.context import context, started
 from search.training.plan import Plan
-from search.training.trained import Diverged, Request, Trained
+from search.training.trained import Diverged, Request, Trained, TrainingFailed, validation_loss
 from spaces.task import Task
 
 N_PROGRAMS_PER_PROCESS = 12
 ROWS_FOR_ALL_CORES = 5000
-
-
-class TrainingFailed(RuntimeError):  # noqa: N818
-    """A configuration could not be trained; the message is the cause in one line."""
 
 
 def n_threads_for(n_rows: int) -> int:
@@ -36,20 +28,8 @@ def n_threads_for(n_rows: int) -> int:
     return len(os.sched_getaffinity(0)) if n_rows >= ROWS_FOR_ALL_CORES else 1
 
 
-def _context() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["search.training.preload"])
-    return context
-
-
-def start_server() -> None:
-    """Start the fork server, which loads TensorFlow while this process goes on."""
-    _context()
-    ensure_running()
-
-
 class TrainingProcess:
-    """Trains requests in a child process.
+    """Trains requests of networks in a child process, which starts with the first one.
 
     Parameters
     ----------
@@ -65,16 +45,14 @@ class TrainingProcess:
 
     def __init__(self, plan: Plan, metric: str, task: Task, n_threads: int | None = None) -> None:
         self._arguments = (plan, metric, task, n_threads or n_threads_for(plan.n_rows))
-        self._context = _context()
         self._child: Any = None
         self._n_traced = 0
 
     def __enter__(self) -> TrainingProcess:
-        self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
     def train(self, request: Request) -> Trained:
         """Train one configuration.
@@ -85,7 +63,7 @@ class TrainingProcess:
             If it diverged, raised, or took the process down with it.
         """
         if self._child is None or self._n_traced >= N_PROGRAMS_PER_PROCESS:
-            self._stop()
+            self.stop()
             self._start()
         try:
             self._pipe.send(request)
@@ -93,7 +71,7 @@ class TrainingProcess:
         except (EOFError, OSError):
             self._child.join(5)
             code = self._child.exitcode
-            self._stop()
+            self.stop()
             raise TrainingFailed(f"the training process died with exit code {code}: out of memory?") from None
         if isinstance(answer, str):
             self._n_traced += 1  # a failure may have compiled a program too
@@ -102,13 +80,13 @@ class TrainingProcess:
         return answer  # type: ignore[no-any-return]
 
     def _start(self) -> None:
-        self._pipe, theirs = self._context.Pipe()
-        self._child = self._context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
-        self._child.start()
+        self._pipe, theirs = context().Pipe()
+        self._child = started(_serve, theirs, *self._arguments)
         theirs.close()
         self._n_traced = 0
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the child."""
         if self._child is None:
             return
         self._pipe.close()
@@ -143,8 +121,3 @@ def _answer(train: Callable[[Request], Trained], request: Request) -> Trained | 
         return f"diverged: {error}"
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-
-
-def validation_loss(metric: str, task: Task) -> Callable[[Any, Any], float]:
-    """A metric as a function of targets and predictions whose lower value is better."""
-    return partial(metrics.loss, metrics.metric_for(metric, task))

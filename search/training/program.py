@@ -8,7 +8,7 @@ non-trainable weights) is an input, so that configurations of one structure shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -37,6 +37,12 @@ class Program:
         The model's inputs for all rows of the table, each ``(n_rows, ...)``.
     y : tensor of float64, shape (n_rows, n_outputs)
         Targets in their own units.
+    row_weights : tensor of float32, shape (n_rows,), or None
+        How much the loss of each row counts; None: all the same.
+    uniform : float
+        What a class target is smoothed towards: one over the number of classes.
+
+    A model may give ``(n_rows, k, n_outputs)`` while training: then its loss is the mean over k.
     """
 
     def __init__(
@@ -47,12 +53,16 @@ class Program:
         n_stacked: int,
         inputs: Sequence[tf.Tensor],
         y: tf.Tensor,
+        row_weights: tf.Tensor | None = None,
+        uniform: float = 0.5,
     ) -> None:
+        self._row_weights, self._uniform = row_weights, uniform
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._n_stacked, self._inputs, self._y = n_stacked, tuple(inputs), y
         self._noisy = [layer for layer in model._flatten_layers() if hasattr(layer, "noise_width")]
         self._trainable = [_stacked(v, n_stacked, index) for index, v in enumerate(model.trainable_variables)]
         self._fixed = [_stacked(v, n_stacked, index) for index, v in enumerate(model.non_trainable_variables)]
+        self._dropouts = [i for i, v in enumerate(model.non_trainable_variables) if v.name == "dial_dropout"]
         optimizer.build(self._trainable)
         self._optimizer_start = [(v, _start_value(v)) for v in optimizer.variables]
         self.train = _compiled(self._train, self._train_signature())
@@ -72,14 +82,18 @@ class Program:
         """Everything that training changes: the stacked variables, then the optimizer's."""
         return [*self.variables, *self._optimizer.variables]
 
-    def reset(self, weights: Sequence[Array], weight_decay: float = 0.0) -> None:
-        """Start anew from initial weights ``(n_stacked, ...)`` in the order of ``model.variables``."""
+    def reset(self, weights: Sequence[Array], numbers: Mapping[str, float]) -> None:
+        """Start anew from initial weights ``(n_stacked, ...)`` in the order of ``model.variables``.
+
+        numbers: values of the optimizer's variables, by attribute; those that it does not have are left out.
+        """
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
         for variable, start in self._optimizer_start:
             variable.assign(tf.zeros(variable.shape, variable.dtype) if start is None else start)
-        if getattr(self._optimizer, "decay", None) is not None:
-            self._optimizer.decay.assign(weight_decay)
+        for name, number in numbers.items():
+            if getattr(self._optimizer, name, None) is not None:
+                getattr(self._optimizer, name).assign(number)
 
     # -- compiled ------------------------------------------------------------
 
@@ -88,8 +102,8 @@ class Program:
         units = tf.TensorSpec((self._n_stacked, 1, self._y.shape[1]), tf.float64)
         rows, rates = tf.TensorSpec((self._n_stacked, None), tf.int32), tf.TensorSpec((None,), tf.float32)
         number, is_shuffled = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
-        seed = tf.TensorSpec((2,), tf.int32)
-        return (rows, units, units, rates, number, number, number, seed, is_shuffled)
+        seed, smoothing = tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)
+        return (rows, units, units, rates, rates, smoothing, number, number, number, seed, is_shuffled)
 
     def _train(
         self,
@@ -97,6 +111,8 @@ class Program:
         center: tf.Tensor,
         scale: tf.Tensor,
         rates: tf.Tensor,
+        dropouts: tf.Tensor,
+        smoothing: tf.Tensor,
         first_epoch: tf.Tensor,
         n_epochs: tf.Tensor,
         batch_size: tf.Tensor,
@@ -106,8 +122,8 @@ class Program:
         """Train some epochs; the result is the mean training loss ``(n_epochs, n_stacked)``.
 
         rows ``(n_stacked, n_train)``: training rows of each member; center, scale ``(n_stacked, 1,
-        n_outputs)``: its target units; rates: learning rate of every step from epoch 0 on; seed ``(2,)``: of
-        orders and noise.
+        n_outputs)``: its target units; rates, dropouts: learning rate and factor of the dropout rates of
+        every step from epoch 0 on; smoothing: of the class targets; seed ``(2,)``: of orders and noise.
         """
         n_rows = tf.shape(rows)[1]
         n_whole = n_rows // batch_size
@@ -119,8 +135,10 @@ class Program:
             total = tf.zeros((self._n_stacked,))
             for step in tf.range(n_steps):
                 batch = order[:, step * batch_size : (step + 1) * batch_size]
-                self._optimizer.learning_rate.assign(rates[epoch * n_steps + step])
-                loss = self._step(batch, center, scale, epoch_seed + tf.stack([0, step + 1]))
+                at = epoch * n_steps + step
+                self._optimizer.learning_rate.assign(rates[at])
+                y = self._targets(batch, center, scale, smoothing)
+                loss = self._step(batch, y, dropouts[at], epoch_seed + tf.stack([0, step + 1]))
                 total += loss * tf.cast(tf.shape(batch)[1], tf.float32)
             losses = losses.write(epoch - first_epoch, total / tf.cast(n_rows, tf.float32))
         return losses.stack()
@@ -139,20 +157,27 @@ class Program:
         keys = tf.random.stateless_uniform(tf.shape(rows), seed)
         return tf.gather(rows, tf.argsort(keys, axis=1), batch_dims=1)
 
-    def _step(self, batch: tf.Tensor, center: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """One optimizer step of every member; the result is each member's loss ``(n_stacked,)``."""
+    def _targets(
+        self, batch: tf.Tensor, center: tf.Tensor, scale: tf.Tensor, smoothing: tf.Tensor
+    ) -> tf.Tensor:
+        """Targets of a batch in each member's units ``(n_stacked, n_rows, n_outputs)``, smoothed."""
         y = tf.cast((tf.gather(self._y, batch) - center) / scale, tf.float32)
+        return y * (1.0 - smoothing) + self._uniform * smoothing
+
+    def _step(self, batch: tf.Tensor, y: tf.Tensor, dropout: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One optimizer step of every member; the result is each member's loss ``(n_stacked,)``."""
         noise = self._noise(tf.shape(batch)[1], seed)
+        weights = [] if self._row_weights is None else [tf.gather(self._row_weights, batch)]
         changed: list[int] = []
 
         def member(given: Any) -> Any:
-            trainable, fixed, inputs, target, noise_of_layer = given
+            trainable, fixed, inputs, target, noise_of_layer, weights_of_rows = given
             with _Supplied(self._noisy, noise_of_layer):
                 predictions, state, penalties = self._model.stateless_call(
                     trainable, fixed, _one_or_list(inputs), training=True, return_losses=True
                 )
             changed[:] = [i for i, (new, old) in enumerate(zip(state, fixed, strict=True)) if new is not old]
-            loss = tf.reduce_mean(self._loss(target, predictions))
+            loss = _mean_loss(self._loss, target, predictions, *weights_of_rows)
             return (
                 loss,
                 tf.add_n([loss, *map(tf.cast, penalties, ["float32"] * len(penalties))]),
@@ -163,7 +188,9 @@ class Program:
             trainable = [tf.convert_to_tensor(v) for v in self._trainable]
             tape.watch(trainable)
             fixed = [tf.convert_to_tensor(v) for v in self._fixed]
-            given = (trainable, fixed, self._gathered(batch), y, noise)
+            for index in self._dropouts:
+                fixed[index] = fixed[index] * dropout
+            given = (trainable, fixed, self._gathered(batch), y, noise, weights)
             loss, penalised, state = self._mapped(member, given)
             total = tf.reduce_sum(penalised)
         gradients = tape.gradient(total, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -215,6 +242,21 @@ class _Supplied:
     def __exit__(self, *_: object) -> None:
         for layer in self._layers:
             layer.noise = None
+
+
+def _mean_loss(
+    loss: Callable[[Any, Any], Any],
+    target: tf.Tensor,
+    predictions: tf.Tensor,
+    row_weights: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Mean over rows of weight times loss; over the members inside one model too, where it has such."""
+    if len(predictions.shape) > len(target.shape):
+        target = tf.broadcast_to(target[:, None, :], tf.shape(predictions))
+        losses = tf.reduce_mean(loss(target, predictions), axis=1)
+    else:
+        losses = loss(target, predictions)
+    return tf.reduce_mean(losses if row_weights is None else losses * row_weights)
 
 
 def _compiled(function: Callable[..., Any], signature: Sequence[tf.TensorSpec]) -> Callable[..., Any]:

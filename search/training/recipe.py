@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
 SCHEDULES = ("constant", "cosine", "flat_cosine", "exponential")
+DROPOUT_SCHEDULES = ("constant", "flat_cosine")
 MOMENTUM = 0.9
 PATIENCE_FROM_EPOCH = 25
 
@@ -29,8 +30,15 @@ class Recipe:
         One of `OPTIMIZERS`; it shapes the compiled program, all else here is its input.
     learning_rate, weight_decay : float
         Peak learning rate; decoupled decay of AdamW.
+    beta2 : float
+        Share of the squared gradients' mean that Adam and AdamW keep from step to step, in [0, 1).
     schedule : str
         One of `SCHEDULES`.
+    dropout_schedule : str
+        One of `DROPOUT_SCHEDULES`: how every dropout rate moves from its value to 0. Models that are trained
+        by their own ``train_step`` keep it constant.
+    label_smoothing : float
+        Share of each class target that goes to all classes equally, in [0, 1); regression has none.
     batch_size, n_epochs : int
         Rows a step; epochs at most.
     patience : float
@@ -50,7 +58,10 @@ class Recipe:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    beta2: float = 0.999
     schedule: str = "constant"
+    dropout_schedule: str = "constant"
+    label_smoothing: float = 0.0
     batch_size: int = 32
     n_epochs: int = 100
     patience: float = 2.0
@@ -63,6 +74,13 @@ class Recipe:
             raise ValueError(f"an optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if self.dropout_schedule not in DROPOUT_SCHEDULES:
+            raise ValueError(
+                f"a dropout schedule is one of {', '.join(DROPOUT_SCHEDULES)}, not {self.dropout_schedule!r}"
+            )
+        for name in ("beta2", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} lies in [0, 1), not {getattr(self, name)!r}")
         if self.epoch_choice not in EPOCH_CHOICES:
             raise ValueError(
                 f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}"
@@ -82,7 +100,10 @@ class Recipe:
 
 def recipe_for(config: Mapping[str, Any], defaults: Recipe) -> Recipe:
     """The recipe of a configuration; what it does not name comes from the defaults."""
-    names = ("optimizer", "learning_rate", "weight_decay", "schedule", "batch_size")
+    names = (
+        "optimizer", "learning_rate", "weight_decay", "beta2", "schedule", "dropout_schedule",
+        "label_smoothing", "batch_size",
+    )  # fmt: skip
     return replace(defaults, **{name: config[name] for name in names if name in config})
 
 
@@ -113,20 +134,37 @@ def learning_rates(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32
     constant: the peak; cosine: ``(1 + cos(pi t)) / 2`` of it; flat_cosine: flat for half of the time, then a
     cosine; exponential: falls to a hundredth; with t in [0, 1) the share of all steps done.
     """
-    t = np.arange(recipe.n_epochs * n_steps_per_epoch) / (recipe.n_epochs * n_steps_per_epoch)
-    factor = {
+    return (recipe.learning_rate * _factors(recipe.schedule, recipe.n_epochs * n_steps_per_epoch)).astype(
+        np.float32
+    )
+
+
+def dropout_factors(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32]:
+    """What dropout rates are multiplied by at every step ``(n_epochs * n_steps_per_epoch,)``."""
+    return _factors(recipe.dropout_schedule, recipe.n_epochs * n_steps_per_epoch).astype(np.float32)
+
+
+def _factors(schedule: str, n_steps_in_all: int) -> NDArray[np.float64]:
+    t = np.arange(n_steps_in_all) / n_steps_in_all
+    factors: NDArray[np.float64] = {
         "constant": np.ones_like(t),
         "cosine": (1 + np.cos(np.pi * t)) / 2,
         "flat_cosine": (1 + np.cos(np.pi * np.maximum(0.0, 2 * t - 1))) / 2,
         "exponential": 0.01**t,
-    }[recipe.schedule]
-    return (recipe.learning_rate * factor).astype(np.float32)
+    }[schedule]
+    return factors
+
+
+def optimizer_numbers(recipe: Recipe) -> dict[str, float]:
+    """Numbers that stay the same through a training, by the optimizer's variable that holds them, if any."""
+    return {"decay": recipe.weight_decay, "forgetting": recipe.beta2}
 
 
 def new_optimizer(name: str) -> keras.optimizers.Optimizer:
     """A Keras optimizer whose update is elementwise, so that it serves stacked variables as it is.
 
-    The learning rate is set at every step; AdamW's decay is set by assigning to its ``decay`` variable.
+    The learning rate is set at every step; AdamW's decay and the second beta of Adam and AdamW are set by
+    assigning to the variables ``decay`` and ``forgetting``.
     """
     import keras
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search import metrics
 from search.training.recipe import Recipe
 from spaces.signature import Signature
+from spaces.task import Task
 
 Array = NDArray[Any]
 
 
 class Diverged(RuntimeError):  # noqa: N818
     """Training left the finite numbers."""
+
+
+class TrainingFailed(RuntimeError):  # noqa: N818
+    """A configuration could not be trained; the message is the cause in one line."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Request:
         Name in `spaces.families.FAMILIES`.
     ceilings : mapping of int to float
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
+    deadline : float or None
+        Seconds since 1970 after which a network's training ends at its next checkpoint.
     """
 
     family: str
@@ -37,6 +46,7 @@ class Request:
     recipe: Recipe
     seed: int
     ceilings: Mapping[int, float] = field(default_factory=dict)
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,8 @@ class Trained:
     weights: list[Array]
     architecture: str
     train_loss: float
-    n_parameters: int
-    way: Literal["stacked", "looped", "fit"]
+    n_parameters: int | None
+    way: Literal["stacked", "looped", "fit", "fitted"]
     is_traced: bool
     is_pruned: bool
     fit_seconds: float
@@ -85,11 +95,23 @@ class Trained:
 
 
 def pooled_loss(
-    loss: Callable[[Array, Array], float], y: Array, out_of_fold: Sequence[Array] | Array
+    loss: Callable[..., float],
+    y: Array,
+    out_of_fold: Sequence[Array] | Array,
+    row_weights: Array | None = None,
 ) -> float:
-    """The loss on the held rows of each repeat together, averaged over the repeats."""
+    """The loss on the held rows of each repeat together, averaged over the repeats.
+
+    It is asked ``loss(y, predictions)``, and ``loss(y, predictions, row_weights)`` where there are some.
+    """
     values = []
     for predictions in out_of_fold:
         is_held = ~np.isnan(predictions[:, 0])
-        values.append(loss(y[is_held], predictions[is_held]))
+        weights = () if row_weights is None else (row_weights[is_held],)
+        values.append(loss(y[is_held], predictions[is_held], *weights))
     return float(np.mean(values))
+
+
+def validation_loss(metric: str, task: Task) -> Callable[..., float]:
+    """A metric as a function of targets, predictions and row weights whose lower value is better."""
+    return partial(metrics.loss, metrics.metric_for(metric, task))

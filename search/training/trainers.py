@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from search.training.course import Trainer, Weights
 from search.training.plan import Plan
 from search.training.program import Program
-from search.training.recipe import Recipe, learning_rates, n_steps
+from search.training.recipe import Recipe, dropout_factors, learning_rates, n_steps, optimizer_numbers
 
 Array = NDArray[Any]
 
@@ -47,9 +47,8 @@ class StackedTrainer:
 
     def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
         """See `Trainer`."""
-        self._program.reset(weights, recipe.weight_decay)
+        self._program.reset(weights, optimizer_numbers(recipe))
         self._clock = _Clock(recipe, seed)
-        self._rates = tf.constant(learning_rates(recipe, n_steps(self._n_train, recipe.batch_size)))
         self._orders = np.random.default_rng(seed)
         self._rows = tf.constant(np.stack([rows[: self._n_train] for rows in self._plan.train]), tf.int32)
 
@@ -63,7 +62,6 @@ class StackedTrainer:
             self._rows,
             tf.constant(plan.target_center[:, None, :]),
             tf.constant(plan.target_scale[:, None, :]),
-            self._rates,
             *_arguments(clock, n_epochs, self._n_train),
         )
         clock.n_done += n_epochs
@@ -98,7 +96,7 @@ class LoopedTrainer:
         self._clock = _Clock(recipe, seed)
         self._states: list[list[Array]] = []
         for member in range(self._plan.n_members):
-            self._program.reset([w[member : member + 1] for w in weights], recipe.weight_decay)
+            self._program.reset([w[member : member + 1] for w in weights], optimizer_numbers(recipe))
             self._states.append([v.numpy().copy() for v in self._program.state])
 
     def advance(self, n_epochs: int) -> Array:
@@ -110,13 +108,11 @@ class LoopedTrainer:
     def _advance(self, member: int, n_epochs: int) -> Array:
         plan, clock = self._plan, self._clock
         rows = plan.train[member]
-        rates = learning_rates(clock.recipe, n_steps(len(rows), clock.recipe.batch_size))
         self._load(self._states[member])
         losses = self._program.train(
             tf.constant(rows[None], tf.int32),
             tf.constant(plan.target_center[member][None, None]),
             tf.constant(plan.target_scale[member][None, None]),
-            tf.constant(rates),
             *_arguments(clock, n_epochs, len(rows), member),
         )
         self._states[member] = [v.numpy().copy() for v in self._program.state]
@@ -148,10 +144,15 @@ class LoopedTrainer:
 
 
 class FitTrainer:
-    """Keras' own ``fit`` on one model, reset for each member: for models with their own ``train_step``."""
+    """Keras' own ``fit`` on one model, reset for each member: for models with their own ``train_step``.
 
-    def __init__(self, model: keras.Model, optimizer: Any, loss: Any, plan: Plan) -> None:
-        self._model, self._plan = model, plan
+    uniform: what a class target is smoothed towards, one over the number of classes.
+    """
+
+    def __init__(
+        self, model: keras.Model, optimizer: Any, loss: Any, plan: Plan, uniform: float = 0.5
+    ) -> None:
+        self._model, self._plan, self._uniform = model, plan, uniform
         if not model.compiled:
             model.compile(optimizer=optimizer, loss=loss)
         model.optimizer.build(model.trainable_variables)
@@ -160,9 +161,11 @@ class FitTrainer:
     def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
         """See `Trainer`."""
         self._clock = _Clock(recipe, seed)
-        decay = getattr(self._model.optimizer, "decay", None)
+        held = {
+            id(getattr(self._model.optimizer, name, None)): n for name, n in optimizer_numbers(recipe).items()
+        }
         start = [
-            np.full_like(value, recipe.weight_decay) if variable is decay else value
+            np.full_like(value, held[id(variable)]) if id(variable) in held else value
             for variable, value in zip(self._model.optimizer.variables, self._optimizer_start, strict=True)
         ]
         self._states = [[*(w[member] for w in weights), *start] for member in range(self._plan.n_members)]
@@ -196,8 +199,14 @@ class FitTrainer:
         rows = rows[: steps * recipe.batch_size]
         self._model.optimizer.learning_rate = float(learning_rates(recipe, steps)[epoch * steps])
         y = (plan.y[rows] - plan.target_center[member]) / plan.target_scale[member]
+        y = y * (1.0 - recipe.label_smoothing) + self._uniform * recipe.label_smoothing
         fitted = self._model.fit(
-            _inputs(plan, rows), y.astype(np.float32), batch_size=recipe.batch_size, shuffle=False, verbose=0
+            _inputs(plan, rows),
+            y.astype(np.float32),
+            batch_size=recipe.batch_size,
+            sample_weight=None if plan.row_weights is None else plan.row_weights[rows].astype(np.float32),
+            shuffle=False,
+            verbose=0,
         )
         return float(fitted.history.get("loss", next(iter(fitted.history.values())))[-1])
 
@@ -226,9 +235,13 @@ class FitTrainer:
 
 
 def _arguments(clock: _Clock, n_epochs: int, n_train: int, member: int = 0) -> tuple[tf.Tensor, ...]:
-    """The numbers that a program's ``train`` takes after rows, units and rates."""
+    """The numbers that a program's ``train`` takes after rows and units."""
     first, second = np.random.SeedSequence([clock.seed, member]).generate_state(2) >> 2
+    steps = n_steps(n_train, clock.recipe.batch_size)
     return (
+        tf.constant(learning_rates(clock.recipe, steps)),
+        tf.constant(dropout_factors(clock.recipe, steps)),
+        tf.constant(clock.recipe.label_smoothing, tf.float32),
         tf.constant(clock.n_done, tf.int32),
         tf.constant(n_epochs, tf.int32),
         tf.constant(min(clock.recipe.batch_size, n_train), tf.int32),

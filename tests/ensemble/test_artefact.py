@@ -37,7 +37,7 @@ def test_what_is_in_the_folder(saved):
     names = sorted(path.name for path in saved.iterdir())
     assert names == ["ensemble.json", "member_00007.npz", "member_00012.npz", "model_card.md"]
     record = json.loads((saved / "ensemble.json").read_text(encoding="utf-8"))
-    assert record["format_version"] == 1
+    assert record["format_version"] == 2
     for name, expected in record["files"].items():
         assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == expected
     assert set(record["files"]) == set(names) - {"ensemble.json"}
@@ -115,11 +115,21 @@ def test_an_edited_card_is_the_business_of_people(saved):
     assert Ensemble.load(saved).predict(frame(5)).shape == (5,)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_an_unknown_format_version_is_refused(saved, version):
     rewrite(saved, lambda record: record.update(format_version=version))
-    with pytest.raises(ArtefactError, match=f"must be 1, got {version!r}"):
+    with pytest.raises(ArtefactError, match=rf"must be one of \(1, 2\), got {version!r}"):
         Ensemble.load(saved)
+
+
+def test_the_first_format_version_is_read(saved):
+    def aged(record):
+        record.update(format_version=1)
+        del record["calibration"]
+
+    expected = Ensemble.load(saved).predict_raw(frame(5))
+    rewrite(saved, aged)
+    np.testing.assert_array_equal(Ensemble.load(saved).predict_raw(frame(5)), expected)
 
 
 def test_folders_that_are_no_ensemble(tmp_path):

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,37 @@ def test_importing_brings_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+def test_anyones_predictions_are_served_by_this_folder_alone(tmp_path):
+    """Nothing else of the project is importable, and nothing that trains is imported."""
+    program = """
+import sys
+import numpy as np
+import ensemble
+from ensemble import Pool, calibrate, choose_method, crossfit, diversity_table, select, select_bagged
+from ensemble import select_diverse, weigh
+
+rng = np.random.default_rng(0)
+y = (rng.random((60, 1)) < 0.5).astype(float)
+candidates = np.clip(0.5 + 0.3 * (y - 0.5) + 0.2 * rng.normal(size=(4, 60, 1)), 0.01, 0.99)
+for weights in (
+    select(candidates, y, loss="log_loss").weights,
+    weigh(candidates, y, loss="log_loss"),
+    select_bagged(candidates, y, loss="log_loss"),
+    select_diverse(candidates, y, loss="log_loss").weights,
+    choose_method(Pool(candidates, y, "log_loss")).weights,
+):
+    assert weights.shape == (4,) and abs(weights.sum() - 1) < 1e-9
+calibrate(candidates[0], y)
+diversity_table(candidates, y)
+heavy = {"tensorflow", "keras", "optuna", "pandas", "sklearn", "spaces", "search", "reports"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    shutil.copytree(ROOT / "ensemble", tmp_path / "ensemble", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})" + program],
+        cwd=tmp_path,
+        check=True,
+        timeout=60,
+    )

@@ -181,7 +181,7 @@ def test_refused_at_the_door(made):
 
 def test_weights_of_another_model_are_refused(made):
     one = replace(made.candidates[0], weight=1.0, weights=made.candidates[1].weights)
-    with pytest.raises(ValueError, match="weights of trial 7 must be"):
+    with pytest.raises(ValueError, match="trial 7: weights must be"):
         Ensemble(made.schema, made.task, [one]).predict(frame(5))
 
 
@@ -193,6 +193,7 @@ def test_the_real_family(kind, columns, tmp_path):
     signature = Signature(schema, task)
     rng = np.random.default_rng(0)
     config = {**FAMILIES["mlp"].space(signature).sample(rng), "dropout": 0.2, "normalization": "batch"}
+    config["numbers"] = "plain"  # these columns are not standardised: the cosine of 1e4 is rounding
     model = FAMILIES["mlp"].build(config, signature)
     ours = Ensemble(schema, task, [candidate(model, task, trial=1, weight=1.0)])
     rows = frame(30, seed=4)

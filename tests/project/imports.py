@@ -7,18 +7,18 @@ from pathlib import Path
 PACKAGES = ("spaces", "search", "ensemble", "reports")
 # These modules put the stages together and may import them all; nothing else imports them.
 ROOTS = tuple(
-    f"search.{name}" for name in ("run", "flow", "watch", "assembly", "checks", "verbs", "estimators")
+    f"search.{name}"
+    for name in ("run", "flow", "watch", "assembly", "combination", "checks", "verbs", "estimators")
 )
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
-ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card")
+ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card", "ensemble.fitted")
+READS = ("encoding", "families", "layers", "matrix", "schema", "startup", "task")
 _ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ROOTS, PACKAGES),
     "spaces": ("spaces",),
     "search": ("search", "spaces"),
     "ensemble": ("ensemble",),
-    **dict.fromkeys(
-        ARTEFACT, ("ensemble", "spaces.schema", "spaces.task", "spaces.layers", "spaces.startup")
-    ),
+    **dict.fromkeys(ARTEFACT, ("ensemble", *(f"spaces.{name}" for name in READS))),
     "reports": ("reports", "search.records", "search.metrics"),
 }
 

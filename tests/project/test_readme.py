@@ -103,7 +103,9 @@ def test_python_runs(block: str, tmp_path: Path) -> None:
         timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(re.findall("yes|no", done.stdout)) == 5
+    assert done.stdout
+    if "Ensemble.load" in block:
+        assert len(re.findall("yes|no", done.stdout)) == 5
 
 
 def _environment() -> dict[str, str]:

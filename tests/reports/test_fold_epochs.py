@@ -195,21 +195,22 @@ def test_with_equal_weights_a_real_study_comes_back(tmp_path: Path) -> None:
     place = tmp_path / "run"
     command = [sys.executable, "-m", "search.run", "study", "--demo", "wine", "--trials", "8", "--epochs"]
     options = ["40", "--epoch-choice", "fold", "--no-audit", "--out", str(place)]
+    options += ["--families", "mlp", "--ensemble", "greedy", "--calibration", "none"]
     subprocess.run([*command, *options], check=True, capture_output=True)
     comes_back(place)
 
 
 def comes_back(place: Path) -> None:
-    from search.assembly import architecture_of, choose_members
+    from search.assembly import architecture_of
+    from search.combination import Combiner
     from search.data import demo, from_frame
     from search.splits import Folds
-    from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe
+    from search.training.recipe import Recipe
 
     run, dataset, folds = Run.open(place), from_frame(*demo("wine")), Folds.load(place / "splits.npz")
     metric, recipe = metrics.metric_for("log_loss", dataset.task), Recipe(n_epochs=40, epoch_choice="fold")
     made = history_of(run, dataset.y, architecture=architecture_of, fold_of_row=folds.fold_of_row)
-    members = choose_members(metric)
-    rule = Rule(metric, members, ceilings, recipe.looks, recipe.patience, PATIENCE_FROM_EPOCH)
+    rule = Combiner(metric, "greedy", "none").rule(recipe)
     found, trials = decide(made, rule, np.ones(dataset.n_rows)), run.trials()
     for kept, epochs, trial in zip(found.kept, made.epochs, trials, strict=True):
         assert tuple(epochs[k] for k in kept) == trial.member_epochs

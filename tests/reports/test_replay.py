@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.history import History, history_of
-from reports.replay import STAGES, Decision, Rule, curves, decide, decide_all, predictions
+from reports.replay import STAGES, Decision, Lines, Rule, curves, decide, decide_all, predictions
 from search import metrics
 from search.pruning import ceilings
 from search.records import Run, RunError, Trial
@@ -131,7 +131,54 @@ def test_what_was_pruned_is_not_revived_and_without_a_rule_nothing_else_is_prune
     assert (again.is_pruned == ~is_completed).all()
 
 
-@pytest.mark.parametrize("stage", STAGES)
+class Sharper:
+    """A calibration by a power that depends on the rows that decided."""
+
+    method = "power"
+
+    def __init__(self, power: float) -> None:
+        self.power = power
+
+    def apply(self, predictions: np.ndarray) -> np.ndarray:
+        return predictions**self.power
+
+
+def sharpened(lines: Lines, predictions: np.ndarray, method: str | None) -> Sharper:
+    assert method in (None, "power") and len(predictions) == len(lines.y)
+    return Sharper(1.0 + float(lines.row_weights @ lines.y[:, 0]) / len(lines.y))
+
+
+def test_a_calibration_is_fitted_on_the_rows_that_decide_and_can_be_frozen() -> None:
+    history, rule = small(2), rule_for("log_loss", calibrate=sharpened)
+    full = decide(history, rule, np.ones(60))
+    weights = (np.arange(60) < 30).astype(float)
+    free = decide(history, rule, weights)
+    held = decide(history, rule, weights, frozen=("calibration", full))
+    assert isinstance(free.calibration, Sharper) and isinstance(full.calibration, Sharper)
+    assert free.calibration.power != full.calibration.power and held.calibration is full.calibration
+    plain = predictions(history, replace(free, calibration=None), np.arange(60))[1]
+    np.testing.assert_allclose(
+        predictions(history, free, np.arange(60))[1], plain**free.calibration.power, equal_nan=True
+    )
+
+
+def test_the_method_is_chosen_from_the_rows_that_decide_unless_it_is_settled() -> None:
+    def by_method(candidates: Any, architectures: Any, y: Any, w: Any, method: str) -> Any:
+        return np.eye(len(candidates))[0 if method == "first" else -1]
+
+    rule = rule_for(
+        "log_loss",
+        choose_members=by_method,
+        choose_method=lambda lines: "first" if len(lines.y) == 120 else "last",
+    )
+    history = small(2)
+    full, half = decide(history, rule, np.ones(60)), decide(history, rule, (np.arange(60) < 30).astype(float))
+    assert (full.method, half.method) == ("first", "last") and full.weights[full.winner] == 1.0
+    settled = decide(history, rule, (np.arange(60) < 30).astype(float), settled=full)
+    assert settled.method == "first" and settled.weights[settled.winner] == 1.0
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "calibration"])
 def test_a_frozen_stage_stays_as_it_was(stage: Any) -> None:
     history, rule = small(2, n_trials=12), rule_for("log_loss")
     full = decide(history, rule, np.ones(60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ensemble import crossfit
 from search import assembly, metrics
 from search.assembly import CandidateTable, candidate_table, choose
+from search.combination import CombinationError, Combiner, MetricLoss
 from search.data import Dataset
 from search.objective import Objective, make_plan
 from search.records import Run, Trial
@@ -25,6 +27,7 @@ from spaces.signature import Signature
 from tests.search.training import plans
 
 LOG_LOSS = metrics.METRICS["log_loss"]
+GREEDY = Combiner(LOG_LOSS, "greedy", "none")
 
 
 def _trial(number: int, score: float, *, index: int = 0, width: int = 16, **changes: Any) -> Trial:
@@ -49,7 +52,7 @@ def test_repeats_are_laid_out_as_further_rows(tmp_path: Path) -> None:
     for number in (0, 1):  # two looks are stored; the second is the chosen one
         run.save_out_of_fold(number, np.stack([marks * 0 - 1, marks + number * 10_000]))
     trials = [_trial(0, 0.7, index=1), _trial(1, 0.4, index=1)]
-    table = candidate_table(run, data, trials, LOG_LOSS)
+    table = candidate_table(run, data, _folds(data, 2), trials, LOG_LOSS)
     assert [t.number for t in table.trials] == [1, 0], "best first"
     assert table.predictions.shape == (2, 120, 1) and table.predictions.dtype == np.float64
     assert np.array_equal(table.predictions[1, :, 0], table.repeats * 1000 + table.rows + 0.25)
@@ -65,7 +68,7 @@ def test_rows_that_are_never_held_out_are_left_out(tmp_path: Path) -> None:
     stored = np.full((1, 1, 60, 1), np.nan)
     stored[:, :, held] = 0.5
     run.save_out_of_fold(0, stored)
-    table = candidate_table(run, data, [_trial(0, 0.7)], LOG_LOSS)
+    table = candidate_table(run, data, folds, [_trial(0, 0.7)], LOG_LOSS)
     assert np.array_equal(table.rows, np.sort(held)) and len(table.rows) < 60
 
 
@@ -78,7 +81,7 @@ def test_only_the_best_are_candidates_in_the_direction_of_the_metric(
         run.save_out_of_fold(number, np.full((1, 1, 60, 1), 0.5))
     trials = [_trial(n, score) for n, score in enumerate((0.7, 0.9, 0.8, 0.9))]
     for name, expected in (("auc", [1, 3]), ("log_loss", [0, 2])):
-        table = candidate_table(run, data, trials, metrics.METRICS[name])
+        table = candidate_table(run, data, _folds(data, 1), trials, metrics.METRICS[name])
         assert [t.number for t in table.trials] == expected
 
 
@@ -86,7 +89,7 @@ def _table(y: np.ndarray, predictions: np.ndarray, n_repeats: int = 1, **changes
     n_rows = len(y)
     trials = tuple(_trial(n, 0.5, width=16 + n) for n in range(len(predictions)))
     rows, repeats = np.tile(np.arange(n_rows), n_repeats), np.repeat(np.arange(n_repeats), n_rows)
-    table = CandidateTable(trials, predictions, y[rows], repeats, rows)
+    table = CandidateTable(trials, predictions, y[rows], repeats, rows, np.ones(len(rows)), rows)
     return replace(table, **changes)
 
 
@@ -105,7 +108,7 @@ def _expected_loss(weights: np.ndarray, predictions: np.ndarray) -> float:
 def _cross_fitted(table: CandidateTable, seed: int, groups: np.ndarray | None = None) -> float:
     """The score of the choice when it is made on other rows than it is scored on."""
     architectures = [assembly.architecture_of(trial) for trial in table.trials]
-    rule = assembly.choose_members(LOG_LOSS)
+    rule = partial(GREEDY.weigh, method="greedy")
     fitted = crossfit(
         table.predictions,
         table.y,
@@ -121,7 +124,7 @@ def test_the_cross_fitted_score_of_noise_is_not_optimistic_but_the_in_sample_one
     for seed in range(6):
         y, predictions = _noise(seed)
         table = _table(y, predictions)
-        choice = choose(table, LOG_LOSS)
+        choice = choose(table, GREEDY)
         truth = _expected_loss(choice.weights, predictions)
         in_sample.append(choice.in_sample_score - truth)
         cross_fitted.append(_cross_fitted(table, seed) - truth)
@@ -134,9 +137,9 @@ def test_the_cross_fitted_score_of_noise_is_not_optimistic_but_the_in_sample_one
 def test_repeats_of_a_row_stay_together_when_the_choice_is_cross_fitted() -> None:
     """The same noise in three repeats would be an easy prey if a row could choose for its own repeats."""
     y, predictions = _noise(1)
-    once = choose(_table(y, predictions), LOG_LOSS)
+    once = choose(_table(y, predictions), GREEDY)
     repeated = _table(y, np.tile(predictions, (1, 3, 1)), 3)
-    thrice = choose(repeated, LOG_LOSS)
+    thrice = choose(repeated, GREEDY)
     assert np.allclose(thrice.weights, once.weights)
     assert thrice.in_sample_score == pytest.approx(once.in_sample_score)
     honest = _cross_fitted(repeated, 0)
@@ -149,8 +152,29 @@ def test_a_good_candidate_is_found_whatever_the_metric(name: str) -> None:
     y, predictions = _noise(0)
     predictions[7] = np.where(y == 1, 0.7, 0.3) + np.random.default_rng(0).normal(0, 0.1, y.shape)
     metric = metrics.METRICS[name]
-    choice = choose(_table(y, predictions), metric)
+    choice = choose(_table(y, predictions), Combiner(metric))
     assert int(np.argmax(choice.weights)) == 7
+
+
+def test_what_is_compared_and_corrected_is_said() -> None:
+    y, predictions = _noise(0)
+    task = plans.dataset().task
+    sure = np.where(y == 1, 0.97, 0.03) + np.random.default_rng(1).normal(0, 0.02, predictions.shape)
+    wrong = np.random.default_rng(2).random(y.shape) < 0.2
+    table = _table(y, np.clip(np.where(wrong, 1 - sure, sure), 0.001, 0.999))
+    choice = choose(table, Combiner(metrics.metric_for("log_loss", task)))
+    assert set(choice.losses) == {"greedy", "diverse", "convex"} and choice.method in choice.losses
+    assert choice.calibration is not None and choice.calibration.method != "none", "far too sure"
+    plain = choose(table, Combiner(metrics.metric_for("log_loss", task), calibration="none"))
+    assert plain.calibration is None and choice.in_sample_score < plain.in_sample_score - 0.05
+    assert not Combiner(metrics.metric_for("auc", task)).can_calibrate
+
+
+@pytest.mark.parametrize(("method", "calibration"), [("convex", "auto"), ("auto", "isotonic")])
+def test_combinations_that_cannot_be_are_refused(method: str, calibration: str) -> None:
+    metric = metrics.metric_for("accuracy", plans.dataset("multiclass").task)
+    with pytest.raises(CombinationError, match=method if method != "auto" else calibration):
+        Combiner(metric, method, calibration)
 
 
 def test_near_identical_candidates_count_as_one() -> None:
@@ -158,14 +182,14 @@ def test_near_identical_candidates_count_as_one() -> None:
     predictions[1:] = predictions[:1] + np.random.default_rng(0).normal(0, 1e-4, predictions[1:].shape)
     table = _table(y, predictions)
     alike = replace(table, trials=tuple(_trial(n, 0.5) for n in range(4)))
-    assert choose(table, LOG_LOSS).n_distinct == 4  # of different structure
-    choice = choose(alike, LOG_LOSS)
+    assert choose(table, GREEDY).n_distinct == 4  # of different structure
+    choice = choose(alike, GREEDY)
     assert choice.n_distinct == 1 and choice.weights.max() == 1.0
 
 
 def test_one_candidate_is_the_ensemble() -> None:
     y, predictions = _noise(0, n_candidates=1)
-    choice = choose(_table(y, predictions), LOG_LOSS)
+    choice = choose(_table(y, predictions), GREEDY)
     assert choice.weights.tolist() == [1.0]
     assert choice.in_sample_score == pytest.approx(LOG_LOSS.score(y, predictions[0]))
 
@@ -190,7 +214,7 @@ class _Here:
 
 
 def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "TrainingProcess", _Here)
+    monkeypatch.setattr(assembly, "Workshop", _Here)
     data, run = plans.dataset("regression"), Run.create(tmp_path / "run")
     folds = _folds(data, 1)
     plan = make_plan(data, folds.members())
@@ -218,7 +242,7 @@ def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert all(len(rows) == 60 for rows in _Here.last.plan.train)
     assert np.allclose(refit.target_center, data.y.mean()) and refit.target_center.shape == (2, 1)
     assert not np.array_equal(refit.weights[-2][0], refit.weights[-2][1])
-    assembly.save_ensemble(run, data, [bag], {"metric": "rmse"})
+    assembly.save_ensemble(run, data, [bag], None, {"metric": "rmse"})
     assert (run.path / "ensemble" / "ensemble.json").is_file()
 
 
@@ -227,7 +251,7 @@ def test_the_loss_of_many_tables_is_that_of_each() -> None:
     weights = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
     for name, metric in metrics.METRICS.items():
         if "binary" in metric.tasks:
-            loss = assembly.MetricLoss(metrics.metric_for(name, plans.dataset().task))
+            loss = MetricLoss(metrics.metric_for(name, plans.dataset().task))
             for given in (None, weights):
                 expected = [loss(y, one, given) for one in predictions]
                 np.testing.assert_allclose(loss.of_many(y, predictions, given), expected, rtol=1e-10)

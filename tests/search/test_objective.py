@@ -21,9 +21,8 @@ from search.objective import (
 )
 from search.preprocess import learn, learn_targets
 from search.splits import make_folds
-from search.training.process import TrainingFailed
 from search.training.recipe import Recipe
-from search.training.trained import Request, Trained
+from search.training.trained import Request, Trained, TrainingFailed
 from spaces.signature import Signature
 from tests.search.training import plans
 
@@ -58,7 +57,7 @@ def _objective(metric: str = "log_loss", answer: Trained | str = "no") -> Object
     data = plans.dataset()
     folds = make_folds(data, n_splits=3, n_repeats=2, rng=np.random.default_rng(0))
     return Objective(
-        process=Trainer(answer),  # type: ignore[arg-type]
+        workshop=Trainer(answer),  # type: ignore[arg-type]
         plan=make_plan(data, folds.members()),
         folds=folds,
         signature=Signature(data.schema, data.task, data.n_rows),

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
-from search.preprocess import learn, learn_targets, rare_threshold
+from search.preprocess import learn, learn_limits, learn_targets, rare_threshold
+from spaces.encoding import N_BINS
 from spaces.schema import Schema, Table
 from spaces.task import Task
 
@@ -29,7 +30,7 @@ def same(a, b) -> bool:
 
 
 @given(seed=st.integers(0, 10_000), data=st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_held_out_rows_change_nothing(seed: int, data: st.DataObject) -> None:
     frame = draw(seed)
     schema = Schema.infer(frame)
@@ -62,6 +63,9 @@ def test_numbers_equal_scikit_learn() -> None:
     np.testing.assert_allclose(statistics.fill, imputer.statistics_, rtol=1e-6)
     np.testing.assert_allclose(statistics.center, scaler.mean_, rtol=1e-5)
     np.testing.assert_allclose(statistics.scale, scaler.scale_, rtol=1e-5)
+    np.testing.assert_allclose(statistics.robust_scale, RobustScaler().fit(numbers).scale_, rtol=1e-5)
+    quantiles = np.nanquantile(numbers, np.linspace(0, 1, N_BINS + 1), axis=0).T
+    np.testing.assert_allclose(statistics.edges, quantiles, rtol=1e-5)
 
 
 def test_constant_and_empty_columns() -> None:
@@ -71,7 +75,25 @@ def test_constant_and_empty_columns() -> None:
     assert statistics.fill.tolist() == [np.float32(0.1), 0.0, 5.0]
     assert statistics.center.tolist() == [np.float32(0.1), 0.0, 5.0]
     assert statistics.scale.tolist() == [1.0, 1.0, 1.0]
+    assert statistics.robust_scale.tolist() == [1.0, 1.0, 1.0]
+    assert not np.diff(statistics.edges, axis=1).any()
     assert statistics.slot_of_code.shape == (0,)
+
+
+def test_a_column_of_mostly_one_value_is_scaled_by_half_its_range() -> None:
+    frame = pd.DataFrame({"a": [0.0] * 18 + [5.0, 6.0]})
+    schema = Schema.infer(frame)
+    statistics = learn(schema.read(frame), schema, np.arange(20))
+    assert statistics.robust_scale.tolist() == [3.0]
+    edges = statistics.edges[0]
+    assert (np.diff(edges) >= 0).all() and (edges[0], edges[-1]) == (0.0, 6.0)
+    assert 0 < (np.diff(edges) > 0).sum() < N_BINS
+
+
+def test_limits_are_the_range_of_the_training_targets_in_their_units() -> None:
+    y = np.array([[1.0, 5.0], [3.0, 5.0], [100.0, -9.0]])
+    low, high = learn_limits(y, np.array([2.0, 5.0]), np.array([0.5, 1.0]), np.array([0, 1]))
+    assert (low.tolist(), high.tolist()) == ([-2.0, 0.0], [2.0, 0.0])
 
 
 def test_huge_numbers_stay_finite() -> None:
@@ -80,6 +102,7 @@ def test_huge_numbers_stay_finite() -> None:
     statistics = learn(schema.read(frame), schema, np.arange(4))
     assert np.isfinite(statistics.center).all()
     assert np.isfinite(statistics.scale).all()
+    assert np.isfinite(statistics.robust_scale).all() and np.isfinite(np.diff(statistics.edges)).all()
 
 
 def test_slots_follow_frequency() -> None:

@@ -78,7 +78,7 @@ def test_flags_reach_the_study(asked: dict, capsys: pytest.CaptureFixture[str]) 
 def test_every_key_but_the_space_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "--help"]) == 0
     text = capsys.readouterr().out
-    keys = set(command_line.configuration.StudyConfig.model_fields) - {"data", "space", "families"}
+    keys = set(command_line.configuration.StudyConfig.model_fields) - {"data", "space"}
     assert [key for key in keys if f"--{key.replace('_', '-')} " not in text] == []
 
 

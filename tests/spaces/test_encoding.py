@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.preprocess import learn
-from spaces.encoding import Layout, Statistics, encode
+from spaces.encoding import N_BINS, Layout, Statistics, encode, piecewise, smooth_clip
 from spaces.schema import Schema, Table
 
 FRAME = pd.DataFrame(
@@ -102,16 +104,20 @@ def _tables(draw: st.DrawFn) -> tuple[Layout, np.ndarray, np.ndarray, Statistics
         rng.normal(size=n_numbers).astype("float32"),
         rng.uniform(0.1, 3.0, n_numbers).astype("float32"),
         np.concatenate([*slots, np.zeros(0)]).astype("int32"),
+        rng.uniform(0.1, 3.0, n_numbers).astype("float32"),
+        np.sort(rng.integers(-8, 8, (n_numbers, N_BINS + 1)), axis=1).astype("float32"),  # some without width
     )
     return layout, numbers, codes.astype("int32"), statistics
 
 
-@given(_tables())
+@settings(deadline=None)
+@given(_tables(), st.sampled_from(["standard", "robust"]), st.booleans())
 def test_numpy_and_keras_give_the_same_matrix(
-    drawn: tuple[Layout, np.ndarray, np.ndarray, Statistics],
+    drawn: tuple[Layout, np.ndarray, np.ndarray, Statistics], scaling: str, has_bins: bool
 ) -> None:
     layout, numbers, codes, statistics = drawn
-    ours = encode(np, layout, numbers, codes, **statistics.arrays())
+    way: dict[str, Any] = {"scaling": scaling, "has_bins": has_bins}
+    ours = encode(np, layout, numbers, codes, **statistics.arrays(), **way)
     tensors = {name: keras.ops.convert_to_tensor(value) for name, value in statistics.arrays().items()}
     theirs = keras.ops.convert_to_numpy(
         encode(
@@ -120,11 +126,14 @@ def test_numpy_and_keras_give_the_same_matrix(
             keras.ops.convert_to_tensor(numbers),
             keras.ops.convert_to_tensor(codes),
             **tensors,
+            **way,
         )
     )
     assert ours.dtype == theirs.dtype == np.float32
-    assert ours.shape == theirs.shape == (len(numbers), layout.n_features)
-    assert np.array_equal(ours, theirs)
+    n_bins = layout.n_numbers * N_BINS * has_bins
+    assert ours.shape == theirs.shape == (len(numbers), layout.n_features + n_bins)
+    assert np.isfinite(ours).all()
+    assert np.array_equal(ours, theirs) if scaling == "standard" else np.allclose(ours, theirs, atol=1e-6)
 
 
 @given(_tables())
@@ -140,14 +149,38 @@ def test_each_category_is_one_slot(drawn: tuple[Layout, np.ndarray, np.ndarray, 
     assert first == matrix.shape[1]
 
 
-@pytest.mark.parametrize("name", ["fill", "center", "scale", "slot_of_code"])
+@pytest.mark.parametrize("name", ["fill", "center", "scale", "slot_of_code", "robust_scale", "edges"])
 def test_each_statistic_matters(name: str) -> None:
     schema = Schema.infer(FRAME)
     table = schema.read(FRAME)
-    statistics = learn(table, schema, np.arange(6))
-    arrays = statistics.arrays()
-    changed = {**arrays, name: arrays[name] + 1 if name != "slot_of_code" else arrays[name][::-1]}
+    arrays = learn(table, schema, np.arange(6)).arrays()
+    changed = {**arrays, name: arrays[name] * 1.3 + 1 if name != "slot_of_code" else arrays[name][::-1]}
+    way: dict[str, Any] = {"scaling": "robust" if name == "robust_scale" else "standard"}
     before, after = (
-        encode(np, Layout.of(schema), table.numbers, table.codes, **values) for values in (arrays, changed)
+        encode(np, Layout.of(schema), table.numbers, table.codes, **values, **way, has_bins=True)
+        for values in (arrays, changed)
     )
     assert not np.array_equal(before, after)
+
+
+def test_smooth_clip_is_the_identity_near_zero_and_saturates_at_three() -> None:
+    x = np.float32([0.0, 0.01, 3.0, -4.0, 1e8, -1e30, 3e38])
+    expected = [0.0, 0.01, 3.0 / 2**0.5, -4.0 / (1 + 16 / 9) ** 0.5, 3.0, -3.0, 3.0]
+    assert np.allclose(smooth_clip(np, x), expected, rtol=1e-5)
+
+
+def test_robust_scaling_written_out_by_hand() -> None:
+    schema = Schema.infer(FRAME[["x"]])
+    statistics = Statistics(
+        *np.float32([[2.0], [9.0], [9.0]]), np.zeros(0, np.int32), np.float32([1.5]), np.zeros((1, 17), "f4")
+    )
+    table = schema.read(pd.DataFrame({"x": [2.0, 5.0, np.nan]}))
+    matrix = encode(np, Layout.of(schema), table.numbers, None, **statistics.arrays(), scaling="robust")
+    assert np.allclose(matrix[:, 0], [0.0, 2.0 / (1 + 4 / 9) ** 0.5, 0.0])
+
+
+def test_piecewise_encoding_fills_bin_after_bin() -> None:
+    edges = np.float32([[0.0, 1.0, 3.0, 3.0], [10.0, 20.0, 30.0, 40.0]])  # the first number has two bins
+    matrix = piecewise(np, np.float32([[0.5, 10.0], [2.0, 25.0], [-1.0, 99.0]]), edges)
+    expected = [[0.5, 0, 0, 0, 0, 0], [1, 0.5, 0, 1, 0.5, 0], [0, 0, 0, 1, 1, 1]]
+    assert np.allclose(matrix, expected)

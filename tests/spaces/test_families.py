@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spaces.families import FAMILIES, family
+from spaces.families import FAMILIES, Family
 from spaces.parameters import Int
 from spaces.space import Space
 
@@ -29,7 +29,7 @@ def test_functions_of_the_module_are_called(monkeypatch: pytest.MonkeyPatch) -> 
     module.structure = lambda config: (config["depth"],)
     module.dials = lambda config: {"rate": 0.1}
     monkeypatch.setitem(sys.modules, "toy_family", module)
-    toy: Any = family("toy", "toy_family")
+    toy: Any = Family("toy", "toy_family", is_network=True)
     assert toy.space(3).parameters["depth"] == Int(1, 3)
     assert toy.build({"depth": 2}, 3) == ("model", {"depth": 2}, 3)
     assert toy.structure({"depth": 2}) == (2,)

@@ -37,11 +37,11 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _signature(kind: str, columns: str, n_rows: int = 100) -> Signature:
+def signature_of(kind: str, columns: str, n_rows: int = 100) -> Signature:
     return Signature(Schema.infer(COLUMNS[columns]), TASKS[kind], n_rows)
 
 
-def _inputs(columns: str) -> Any:
+def inputs_of(columns: str) -> Any:
     schema = Schema.infer(COLUMNS[columns])
     table = schema.read(COLUMNS[columns])
     return [a for a in (table.numbers, table.codes) if a.shape[1]]
@@ -50,26 +50,27 @@ def _inputs(columns: str) -> Any:
 @pytest.mark.parametrize("columns", list(COLUMNS))
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_every_sampled_configuration_builds(kind: str, columns: str) -> None:
-    signature = _signature(kind, columns)
+    signature = signature_of(kind, columns)
     space, rng = mlp.default_space(signature), np.random.default_rng(len(kind) * 10 + len(columns))
     for _ in range(3):
         config = space.sample(rng)
         model = mlp.build(config, signature)
-        output = np.asarray(model(_inputs(columns), training=False))
+        output = np.asarray(model(inputs_of(columns), training=False))
         assert output.shape == (4, signature.n_outputs)
         assert np.isfinite(output).all()
         if kind != "regression":
             assert (output >= 0).all() and (output <= 1).all()
         if kind == "multiclass":
             assert np.allclose(output.sum(axis=1), 1.0, atol=1e-6)
-        units = [x.units for x in model.layers if isinstance(x, keras.layers.Dense) and x.name != "output"]
-        assert tuple(units) == mlp.widths(config)
+        units = tuple(layer.units for layer in model.layers if layer.name.startswith("dense_"))
+        times = 2 if config["block"] == "residual" else 1
+        assert units[-times * config["depth"] :] == tuple(u for u in mlp.widths(config) for _ in range(times))
 
 
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_first_configs_are_admissible(kind: str) -> None:
     for n_rows in (30, 500, 5_000, 100_000):
-        signature = _signature(kind, "both", n_rows)
+        signature = signature_of(kind, "both", n_rows)
         space = FAMILIES["mlp"].space(signature)
         configs = mlp.first_configs(signature)
         assert len(configs) == 3
@@ -79,7 +80,7 @@ def test_first_configs_are_admissible(kind: str) -> None:
 
 @given(st.integers(1, 200_000))
 def test_batches_leave_at_least_ten_steps_an_epoch(n_rows: int) -> None:
-    options = mlp.default_space(_signature("binary", "numbers", n_rows)).parameters["batch_size"].options  # type: ignore[union-attr]
+    options = mlp.default_space(signature_of("binary", "numbers", n_rows)).parameters["batch_size"].options  # type: ignore[union-attr]
     assert options and options[0] <= 128
     assert all(size * 10 <= max(n_rows, 320) for size in options)
 
@@ -93,7 +94,7 @@ def test_widths(depth: int, width: int, shape: str, expected: tuple[int, ...]) -
 
 
 def _shape_of(config: dict[str, Any]) -> tuple[Any, ...]:
-    model = mlp.build(config, _signature("binary", "both"))
+    model = mlp.build(config, signature_of("binary", "both"))
     layers = [
         (type(layer).__name__, layer.name) for layer in model.layers if "Input" not in type(layer).__name__
     ]
@@ -103,12 +104,13 @@ def _shape_of(config: dict[str, Any]) -> tuple[Any, ...]:
 
 def test_equal_structure_means_equal_models_but_for_their_numbers() -> None:
     rng = np.random.default_rng(1)
-    space = mlp.default_space(_signature("binary", "both"))
+    space = mlp.default_space(signature_of("binary", "both"))
     by_structure: dict[Any, Any] = {}
     n_shared = 0
     small = space.override(
-        {"depth": [1, 2], "width": [16, 32], "activation": "relu", "normalization": "none"}
-    )
+        {"depth": 1, "width": 16, "block": ["plain", "residual"], "shape": "constant", "activation": "relu",
+         "normalization": "none", "numbers": ["plain", "periodic"], "wide": False, "feature_scale": False}
+    )  # fmt: skip
     for _ in range(25):
         config = small.sample(rng)
         shape = _shape_of(config)
@@ -122,6 +124,8 @@ def test_equal_structure_means_equal_models_but_for_their_numbers() -> None:
     [
         {"depth": 3}, {"width": 32}, {"shape": "pyramid", "width": 32}, {"activation": "silu"},
         {"normalization": "batch"}, {"normalization": "layer"}, {"dropout": 0.1},
+        {"block": "residual"}, {"wide": True}, {"scaling": "robust"}, {"numbers": "periodic"},
+        {"numbers": "piecewise"}, {"feature_scale": True},
         {"l1_on": True, "l1": 1e-5}, {"l2_on": True, "l2": 1e-4},
     ],
 )  # fmt: skip
@@ -137,10 +141,11 @@ def test_numbers_are_dials_and_reach_the_weights_of_the_model() -> None:
     assert mlp.structure(config) == mlp.structure(other)
     dials = mlp.dials(config)
     assert dials == {"dial_dropout": 0.25, "dial_l1": 1e-4, "dial_l2": 1e-3}
-    model = mlp.build(config, _signature("binary", "numbers"))
+    model = mlp.build(config, signature_of("binary", "numbers"))
     found = [v for v in model.non_trainable_variables if v.name in dials]
     assert {v.name for v in found} == set(dials) and len(found) == 3 * config["depth"]
     assert all(np.isclose(v.numpy(), dials[v.name]) for v in found)
+    assert mlp.dials({**PLAIN, "numbers": "periodic", "sigma": 0.2})["dial_sigma"] == 0.2
     assert mlp.dials(PLAIN) == {"dial_dropout": 0.0, "dial_l1": 0.0, "dial_l2": 0.0}
 
 
@@ -151,3 +156,46 @@ def test_first_layer_is_scaled_by_columns_not_features() -> None:
     model = mlp.build({**PLAIN, "width": 256}, signature)
     spread = float(np.std(model.get_layer("dense_0").kernel.numpy()))
     assert np.isclose(spread, (2.0 / 8) ** 0.5, rtol=0.05)
+
+
+def test_a_configuration_from_before_builds_what_it_built() -> None:
+    model = mlp.build({**PLAIN, "dropout": 0.1, "normalization": "batch"}, signature_of("binary", "both"))
+    names = [layer.name for layer in model.layers if "Input" not in type(layer).__name__]
+    of_layer = ["dense_{}", "normalization_{}", "activation_{}", "dropout_{}"]
+    assert names == ["encode", *(name.format(i) for i in range(2) for name in of_layer), "output"]
+    assert [v.name for v in model.get_layer("encode").weights] == ["fill", "center", "scale", "slot_of_code"]
+
+
+def test_a_wide_path_is_linear_in_the_encoded_columns() -> None:
+    model = mlp.build({**PLAIN, "wide": True}, signature_of("regression", "both"))
+    before = np.asarray(model(inputs_of("both")))
+    kernel = model.get_layer("output_wide").kernel
+    assert not np.asarray(kernel).any()
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    encoded = np.asarray(model.get_layer("encode")(inputs_of("both")))
+    assert np.allclose(model(inputs_of("both")), before + encoded @ np.asarray(kernel), atol=1e-5)
+
+
+def test_residual_blocks_add_to_what_comes_in() -> None:
+    model = mlp.build(
+        {**PLAIN, "block": "residual", "normalization": "layer"}, signature_of("regression", "both")
+    )
+    names = [layer.name for layer in model.layers]
+    assert names.index("normalization_0") < names.index("dense_1") < names.index("activation_0")
+    for name in ("dense_2", "dense_4"):  # blocks that give nothing leave the first layer's output as it is
+        model.get_layer(name).kernel.assign(model.get_layer(name).kernel * 0)
+    first = keras.Model(model.inputs, model.get_layer("dense_0").output)(inputs_of("both"))
+    last = keras.Model(model.inputs, model.get_layer("block_1").output)(inputs_of("both"))
+    assert np.allclose(first, last, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_only_values_are_held_within_a_range(kind: str) -> None:
+    model = mlp.build({**PLAIN, "clip": True}, signature_of(kind, "both"))
+    assert ("limit" in {layer.name for layer in model.layers}) == (kind == "regression")
+
+
+def test_what_is_asked_for_depends_on_the_task() -> None:
+    assert "clip" in mlp.default_space(signature_of("regression", "both")).parameters
+    assert "label_smoothing" not in mlp.default_space(signature_of("regression", "both")).parameters
+    assert "label_smoothing" in mlp.default_space(signature_of("multiclass", "both")).parameters

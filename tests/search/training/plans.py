@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from search.data import Dataset, from_frame
 from search.objective import make_plan
 from search.splits import make_folds
 from search.training.plan import Plan
-from search.training.process import validation_loss
-from search.training.recipe import Recipe
-from search.training.trained import Request
+from search.training.recipe import Recipe, recipe_for
+from search.training.trained import Request, validation_loss
 from spaces.signature import Signature
 
 METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
@@ -57,9 +55,8 @@ def plan(kind: str = "binary", n_rows: int = 60, n_splits: int = 3, n_repeats: i
 
 def request(data: Dataset, recipe: Recipe, *, seed: int = 1, **changes: Any) -> Request:
     config = {**CONFIG, **changes}
-    names = ("optimizer", "learning_rate", "weight_decay", "schedule", "batch_size")
-    recipe = replace(recipe, **{name: config[name] for name in names if name in config})
-    return Request("mlp", config, Signature(data.schema, data.task, data.n_rows), recipe, seed)
+    signature = Signature(data.schema, data.task, data.n_rows)
+    return Request("mlp", config, signature, recipe_for(config, recipe), seed)
 
 
 def loss_for(data: Dataset) -> Any:

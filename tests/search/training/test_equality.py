@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,6 +13,10 @@ import pytest
 from search.training.engine import LOSSES, Engine, Job
 from search.training.plan import Plan
 from search.training.recipe import Recipe, new_optimizer
+from spaces import mlp, tabm
+from spaces.schema import Column, Schema
+from spaces.signature import Signature
+from spaces.task import Task
 
 N_ROWS, N_FEATURES, N_MEMBERS, N_EPOCHS, BATCH = 110, 7, 3, 3, 16
 
@@ -103,7 +108,9 @@ def _recipe(name: str) -> Recipe:
     )
 
 
-def _trained_alone(model: keras.Model, plan: Plan, member: int, weights: list[Any]) -> None:
+def _trained_alone(
+    model: keras.Model, plan: Plan, member: int, weights: list[Any], smoothing: float = 0.0
+) -> None:
     """Train one compiled model, reset to a member's initial weights, on that member's rows."""
     fresh = [v.numpy() * 0 if "learning_rate" not in v.path else v.numpy() for v in model.optimizer.variables]
     for variable, value in zip(model.weights, weights, strict=True):
@@ -112,15 +119,25 @@ def _trained_alone(model: keras.Model, plan: Plan, member: int, weights: list[An
         variable.assign(value)
     rows = plan.train[member]
     y = (plan.y[rows] - plan.target_center[member]) / plan.target_scale[member]
-    model.fit(plan.inputs[0][rows], y, batch_size=BATCH, epochs=N_EPOCHS, shuffle=False, verbose=0)
+    y = y * (1 - smoothing) + smoothing / max(2, y.shape[1])
+    weights_of_rows = None if plan.row_weights is None else plan.row_weights[rows]
+    model.fit(
+        plan.inputs[0][rows], y, batch_size=BATCH, epochs=N_EPOCHS, shuffle=False, verbose=0,
+        sample_weight=weights_of_rows,
+    )  # fmt: skip
 
 
 def _largest_difference(
-    build: Builder, name: str, kind: str = "binary", n_outputs: int = 1
+    build: Builder,
+    name: str,
+    kind: str = "binary",
+    n_outputs: int = 1,
+    plan: Plan | None = None,
+    **recipe: Any,
 ) -> tuple[float, str]:
-    plan = _plan(kind, n_outputs)
-    engine = Engine(plan, lambda y, p: float(np.mean((y - p) ** 2)))
-    job = Job("model", build, kind, _recipe(name), seed=3)
+    plan = plan or _plan(kind, n_outputs)
+    engine = Engine(plan, lambda y, p, *_: float(np.mean((y - p) ** 2)))
+    job = Job("model", build, kind, replace(_recipe(name), **recipe), seed=3)
     initial = engine._initial_weights(job, build())
     trained = engine.train(job)
     assert trained.way == ("looped" if build is _convolutional else "stacked")
@@ -129,7 +146,7 @@ def _largest_difference(
     alone.compile(_optimizer_of_keras(name), LOSSES[kind]())
     alone.optimizer.build(alone.trainable_variables)
     for member in range(N_MEMBERS):
-        _trained_alone(alone, plan, member, initial)
+        _trained_alone(alone, plan, member, initial, job.recipe.label_smoothing)
         for variable, stacked in zip(alone.weights, trained.weights, strict=True):
             worst = max(worst, float(np.abs(variable.numpy() - stacked[member]).max()))
         held = alone.predict(plan.inputs[0][plan.held[member]], verbose=0)
@@ -162,6 +179,78 @@ def test_other_models_equal_fit(build: Builder) -> None:
 def test_other_tasks_equal_fit(kind: str, activation: str, n_outputs: int) -> None:
     worst, _ = _largest_difference(lambda: _plain(activation, n_outputs), "sgd", kind, n_outputs)
     assert worst < 5e-6
+
+
+@pytest.mark.parametrize("build", [_plain, _convolutional], ids=["stacked", "looped"])
+def test_row_weights_are_sample_weights(build: Builder) -> None:
+    plan = _plan("binary", 1)
+    weights = np.random.default_rng(1).exponential(size=N_ROWS)
+    worst, _ = _largest_difference(build, "sgd", plan=replace(plan, row_weights=weights / weights.mean()))
+    assert worst < 5e-6
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "n_outputs"), [("multiclass", "softmax", 3), ("binary", "sigmoid", 1)]
+)
+def test_smoothed_labels_are_smoothed_targets(kind: str, activation: str, n_outputs: int) -> None:
+    worst, _ = _largest_difference(
+        lambda: _plain(activation, n_outputs), "sgd", kind, n_outputs, label_smoothing=0.1
+    )
+    assert worst < 5e-6
+
+
+COLUMNS = tuple(Column(f"x{i}", "number", may_be_missing=False) for i in range(N_FEATURES))
+SIGNATURE = Signature(Schema(COLUMNS), Task("regression", ("y",)), N_ROWS)
+SHOWN: dict[str, Any] = {"scaling": "robust", "numbers": "periodic", "sigma": 0.3, "feature_scale": True}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "residual": {"block": "residual", "normalization": "layer", "wide": True, "clip": True},
+    "piecewise": {"numbers": "piecewise", "scaling": "standard"},
+}
+
+
+def _mlp(changes: dict[str, Any]) -> Builder:
+    config = {"depth": 1, "width": 12, "activation": "mish", **SHOWN, **changes}
+    return lambda: mlp.build(config, SIGNATURE)
+
+
+def _with_statistics(plan: Plan) -> Plan:
+    """Statistics that differ from member to member, for the layer that encodes."""
+    rng, shape = np.random.default_rng(5), (N_MEMBERS, N_FEATURES)
+    edges = np.sort(rng.normal(size=(*shape, 17)), axis=-1)
+    names = {"fill": 0.1, "center": 0.1, "scale": 1.5, "robust_scale": 0.7}
+    constants = {f"encode/{n}": np.float32(v + 0.1 * rng.random(shape)) for n, v in names.items()}
+    return replace(plan, constants={**constants, "encode/edges": edges.astype("float32")})
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_networks_for_tables_equal_fit(name: str) -> None:
+    plan = _with_statistics(_plan("regression", 1))
+    worst, _ = _largest_difference(_mlp(NETWORKS[name]), "adam", "regression", plan=plan)
+    assert worst < TOLERANCE["adam"]
+
+
+@pytest.mark.parametrize("adapters", ["all", "first"])
+def test_an_ensemble_inside_a_network_equals_fit(adapters: str) -> None:
+    config = {"k": 4, "adapters": adapters, "depth": 1, "width": 12, "activation": "relu"}
+    plan = _with_statistics(_plan("regression", 1))
+    worst, _ = _largest_difference(lambda: tabm.build(config, SIGNATURE), "sgd", "regression", plan=plan)
+    assert worst < 5e-6
+
+
+def test_the_second_beta_is_that_of_keras() -> None:
+    rng = np.random.default_rng(0)
+    gradients, start = rng.normal(size=(5, 3, 4)).astype("float32"), rng.normal(size=(3, 4)).astype("float32")
+    ours, theirs = new_optimizer("adamw"), keras.optimizers.AdamW(0.01, weight_decay=0.0, beta_2=0.95)
+    ours.learning_rate = 0.01
+    ours.forgetting.assign(0.95)
+    ends = []
+    for optimizer in (ours, theirs):
+        variable = keras.Variable(start)
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        ends.append(variable.numpy())
+    assert np.abs(ends[0] - ends[1]).max() < 1e-6
 
 
 def test_fused_adam_is_that_of_keras() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from search.training import process as process_module
 from search.training.engine import Engine
-from search.training.process import TrainingFailed, TrainingProcess, n_threads_for, validation_loss
+from search.training.process import TrainingProcess, n_threads_for
 from search.training.recipe import Recipe
-from search.training.trained import Request
+from search.training.trained import Request, TrainingFailed, validation_loss
 from tests.search.training import plans
 
 RECIPE = Recipe(n_epochs=2)

@@ -16,6 +16,7 @@ from search.training.recipe import (
     SCHEDULES,
     Recipe,
     checkpoint_epochs,
+    dropout_factors,
     learning_rates,
     n_steps,
     new_optimizer,
@@ -29,6 +30,9 @@ from search.training.recipe import (
         ({"optimizer": "lion"}, "'lion'"),
         ({"schedule": "linear"}, "'linear'"),
         ({"epoch_choice": "best"}, "'best'"),
+        ({"dropout_schedule": "cosine"}, "'cosine'"),
+        ({"beta2": 1.0}, "beta2 lies in .*not 1.0"),
+        ({"label_smoothing": -0.1}, "label_smoothing lies in .*not -0.1"),
         ({"batch_size": 0}, "not 0 and 100"),
         ({"n_epochs": 0}, "not 32 and 0"),
     ],
@@ -79,10 +83,18 @@ def test_learning_rates(schedule: str) -> None:
     assert twice[60] == pytest.approx(at[1], rel=1e-5)
 
 
+def test_dropout_factors_are_those_of_the_learning_rate() -> None:
+    flat = Recipe(learning_rate=1.0, schedule="flat_cosine", dropout_schedule="flat_cosine", n_epochs=10)
+    assert np.array_equal(dropout_factors(flat, 7), learning_rates(flat, 7))
+    constant = dropout_factors(Recipe(n_epochs=10, schedule="cosine"), 7)
+    assert constant.shape == (70,) and constant.dtype == np.float32 and (constant == 1).all()
+
+
 def test_a_configuration_overrides_the_defaults() -> None:
     defaults = Recipe(n_epochs=7, patience=3.0, learning_rate=0.5)
-    config = {"optimizer": "adamw", "weight_decay": 0.1, "batch_size": 8, "depth": 3}
-    recipe = recipe_for(config, defaults)
+    config = {"optimizer": "adamw", "weight_decay": 0.1, "batch_size": 8, "depth": 3, "beta2": 0.95}
+    recipe = recipe_for({**config, "label_smoothing": 0.1, "dropout_schedule": "flat_cosine"}, defaults)
+    assert (recipe.beta2, recipe.label_smoothing, recipe.dropout_schedule) == (0.95, 0.1, "flat_cosine")
     assert (recipe.optimizer, recipe.weight_decay, recipe.batch_size) == ("adamw", 0.1, 8)
     assert (recipe.n_epochs, recipe.patience, recipe.learning_rate) == (7, 3.0, 0.5)
 

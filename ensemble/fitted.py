@@ -1,0 +1,66 @@
+"""Members that are no networks, read from arrays and evaluated one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces.encoding import Layout, Statistics
+from spaces.families import FAMILIES
+from spaces.matrix import matrix
+
+N_STATISTICS = 4  # what a member learned about its columns: the last arrays of a fitted trial's weights
+
+
+@final
+class FittedProgram:
+    """One kind of fitted trial, ready to evaluate its members.
+
+    Parameters
+    ----------
+    architecture : str
+        JSON with the family and the layout of its columns.
+    """
+
+    def __init__(self, architecture: str) -> None:
+        self._facts = json.loads(architecture)
+        layout = self._facts["layout"]
+        fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}
+        self._layout = Layout(**fields)
+        self._family = FAMILIES[self._facts["family"]].fitted
+        self._read: dict[int, tuple[NDArray[Any], list[Any]]] = {}
+
+    def check(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Raise ValueError where arrays are not those of such a trial."""
+        expected = 3 + N_STATISTICS
+        if len(weights) != expected or weights[2].dtype != np.uint8 or weights[2].ndim != 2:
+            raise ValueError(f"a fitted trial has {expected} arrays, the third of bytes, got {len(weights)}")
+        sizes, room = weights[1], weights[2].shape[1]
+        if sizes.min() < 0 or sizes.max() > room:
+            raise ValueError(f"a model must lie within its {room} bytes, got a size of {int(sizes.max())}")
+
+    def __call__(
+        self, weights: Sequence[NDArray[Any]], inputs: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float64]:
+        """Evaluate members on rows ``(n_members, n_rows, n_outputs)``; see `ensemble.evaluation.Program`."""
+        rounds, sizes, models, *learned = weights
+        outputs = []
+        for member, model in enumerate(self._models(sizes, models)):
+            own = Statistics(*(values[member] for values in learned))
+            x = matrix(self._family.COLUMNS, self._layout, inputs["numbers"], inputs["codes"], own)
+            outputs.append(self._family.predict(model, x, int(rounds[member])))
+        return np.stack(outputs).astype(np.float64)
+
+    def _models(self, sizes: NDArray[Any], models: NDArray[Any]) -> list[Any]:
+        """Read the models of a trial once; the array is kept, so that its identity stays its own."""
+        key = id(models)
+        if key not in self._read:
+            read = [
+                self._family.unpack(row[: int(n)].tobytes()) for row, n in zip(models, sizes, strict=True)
+            ]
+            self._read[key] = (models, read)
+        return self._read[key][1]

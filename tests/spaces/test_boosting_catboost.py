@@ -1,0 +1,59 @@
+"""catboost: what the library itself predicts, read at any round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spaces import boosting_catboost
+from tests.spaces.checks import small_case
+
+catboost = pytest.importorskip("catboost", reason="an optional extra")
+
+
+def _theirs(booster: Any, x: np.ndarray, n_rounds: int, case_kind: str) -> np.ndarray:
+    frame = pd.DataFrame(x[:, :3].astype(np.float64)).assign(c=x[:, 3].astype(int))
+    kind = "RawFormulaVal" if case_kind == "regression" else "Probability"
+    data = catboost.Pool(frame, cat_features=["c"])
+    found = np.asarray(booster[0].predict(data, prediction_type=kind, ntree_end=n_rounds))
+    return found[:, 1] if case_kind == "binary" else found
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_equals_the_library(kind: Any) -> None:
+    case, new = small_case(kind), small_case(kind, n_rows=300, seed=3)
+    config = {**boosting_catboost.first_configs(case.signature)[0], "learning_rate": 0.3}
+    x, x_new = case.x(boosting_catboost), case.x(boosting_catboost, new.table)
+    model = boosting_catboost.fit(config, case.signature, x, case.y, seed=2)
+    for n_rounds in (1, 7, boosting_catboost.rounds(config)[-1]):
+        expected = [_theirs(booster, x_new, n_rounds, kind).reshape(300, -1) for booster in model.boosters]
+        found = boosting_catboost.predict(model, x_new, n_rounds)
+        assert np.allclose(found, np.concatenate(expected, axis=1), rtol=0, atol=1e-5)
+
+
+def test_categories_are_no_order() -> None:
+    case = small_case("regression", n_rows=400)
+    rng = np.random.default_rng(0)
+    x = np.zeros((400, 4), np.float32)
+    x[:, 3] = rng.integers(1, 4, 400)
+    y = np.column_stack([(x[:, 3] == 2) - 1 / 3, rng.normal(size=400)])
+    config = {**boosting_catboost.first_configs(case.signature)[0], "learning_rate": 0.3}
+    model = boosting_catboost.fit(config, case.signature, x, y, seed=2)
+    found = boosting_catboost.predict(model, x, boosting_catboost.rounds(config)[-1])[:, 0]
+    assert np.abs(found - y[:, 0]).mean() < 0.05
+    x[:, 3] = 7.0  # never seen
+    assert np.isfinite(boosting_catboost.predict(model, x, 5)).all()
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_rows_that_no_column_tells_apart_get_the_weighted_mean(kind: Any) -> None:
+    case = small_case(kind)
+    x, weights = np.ones((120, 4), np.float32), np.random.default_rng(0).random(120)
+    config = boosting_catboost.first_configs(case.signature)[0]
+    model = boosting_catboost.fit(config, case.signature, x, case.y, seed=2, row_weights=weights)
+    model = boosting_catboost.unpack(boosting_catboost.pack(model))
+    found = boosting_catboost.predict(model, x, 3)
+    assert np.allclose(found, np.average(case.y, axis=0, weights=weights), atol=1e-5)
