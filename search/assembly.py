@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,6 +174,20 @@ def replay(
     return history, estimate(history, combiner.rule(recipe), rng=rng, n_draws=n_draws)
 
 
+def restore(run: Run, dataset: Dataset, objective: Objective, trials: Sequence[Trial]) -> None:
+    """Fit those trials again whose models were too large to be kept, and store them."""
+    from search.study import packed
+
+    missing = [trial for trial in trials if not run.has(f"weights/{trial.number:05d}.npz")]
+    if not missing:
+        return
+    with Workshop(objective.plan, objective.metric.name, dataset.task) as workshop:
+        again = replace(objective, workshop=workshop, deadline=None)
+        for trial in missing:
+            trained = workshop.train(again.request(trial.number, trial.family, trial.config, {}))
+            run.save_weights(trial.number, packed(trained, again))
+
+
 def bagged(run: Run, members: Sequence[tuple[Trial, float]]) -> list[Candidate]:
     """The fold models of the members, from their stored weights."""
     return [_candidate(trial, weight, run.weights(trial.number)) for trial, weight in members]
@@ -183,8 +197,6 @@ def refitted(
     dataset: Dataset, objective: Objective, members: Sequence[tuple[Trial, float]], n_models: int
 ) -> list[Candidate]:
     """The members trained again on all rows, to the epoch that was chosen, ``n_models`` of each."""
-    from dataclasses import replace
-
     from search.study import packed
 
     plan = full_plan(dataset, n_models)

@@ -307,12 +307,15 @@ def _final(
     members: Sequence[tuple[Trial, float]],
 ) -> tuple[list[Candidate], str]:
     """The members' fold models, or the members trained again on all rows; which of the two, if that fails."""
+    trials, dataset = [trial for trial, _ in members], prepared.dataset
     if config.final == "bag":
+        assembly.restore(run, dataset, objective, trials)
         return assembly.bagged(run, members), "bag"
     n_models = max(1, prepared.folds.n_repeats)
     try:
-        return assembly.refitted(prepared.dataset, objective, members, n_models), "refit"
+        return assembly.refitted(dataset, objective, members, n_models), "refit"
     except TrainingFailed as failure:
+        assembly.restore(run, dataset, objective, trials)
         return assembly.bagged(run, members), f"bag, because the refit failed: {failure}"
 
 

@@ -18,6 +18,7 @@ from spaces.families import FAMILIES
 from spaces.joint import split
 
 MOST_DUPLICATES_IN_A_ROW = 50
+MOST_STORED_BYTES = 256 * 2**20  # of a trial that is fitted, not trained: the same seed fits it again
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Study:
         """Arrays first, then the line that says they are there."""
         if trained is not None:
             self.run.save_out_of_fold(trial.number, trained.out_of_fold)
-        if trained is not None and trial.status == "completed":
+        if trained is not None and trial.status == "completed" and not _is_left_out(trained):
             self.run.save_weights(trial.number, packed(trained, self.objective))
         self.run.append_trial(trial)
         self.trials.append(trial)
@@ -161,6 +162,11 @@ class Study:
         self.proposer.tell(
             proposal, loss, trial.status, list(zip(trial.checkpoints, trial.curve, strict=True))
         )
+
+
+def _is_left_out(trained: Trained) -> bool:
+    """Whether a trial's models are too large to be kept, and can be fitted again just as they were."""
+    return trained.way == "fitted" and sum(values.nbytes for values in trained.weights) > MOST_STORED_BYTES
 
 
 def packed(trained: Trained, objective: Objective) -> dict[str, Any]:
