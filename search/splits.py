@@ -7,34 +7,24 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from search.assignment import assign, shuffles
-from spaces.task import Task
+from search.splittable import (
+    Rows,
+    SplitError as SplitError,
+    check_classes,
+    check_counts,
+    check_spread,
+    check_windows,
+    is_learnable,
+    strata_of,
+)
 
 SMALL, LARGE = 2_000, 50_000  # rows: below, 5 folds x 3 repeats; from here on, one holdout
 HOLDOUT = 0.2
-
-
-class SplitError(ValueError):
-    """The rows cannot be split as asked."""
-
-
-class Rows(Protocol):
-    """What a split needs to know about a dataset (see `search.data.Dataset`)."""
-
-    @property
-    def y(self) -> np.ndarray: ...
-    @property
-    def task(self) -> Task: ...
-    @property
-    def groups(self) -> np.ndarray | None: ...
-    @property
-    def time(self) -> np.ndarray | None: ...
-    @property
-    def duplicates(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -173,35 +163,28 @@ def make_folds(
         If there are too few rows, groups, moments or rows of a class, or repeats are asked for with time.
     """
     n_rows, is_timed = len(dataset.y), dataset.time is not None
-    _check_counts(n_splits, n_repeats, is_timed)
+    check_counts(n_splits, n_repeats, is_timed)
     k = n_splits if n_splits is not None else (5 if n_rows < LARGE else 1)
     r = n_repeats if n_repeats is not None else (3 if n_rows < SMALL and k > 1 and not is_timed else 1)
     units = _units(dataset)
     reason = _reason(dataset, units, k, r, n_splits is None, n_repeats is None, is_stratified)
     if dataset.time is not None:
         folds = Folds(_blocks(dataset.time, k)[None], "time", k, reason, units)
-        _check_windows(dataset, folds)
+        check_windows(dataset, folds.members())
         return folds
-    _check_classes(dataset, units, k)
+    check_classes(dataset, units, k)
     shares = np.full(k, 1.0 / k) if k > 1 else np.array([HOLDOUT, 1.0 - HOLDOUT])
-    fold_of_row = np.stack(list(shuffles(_strata(dataset), units, shares, r, rng)))
+    fold_of_row = np.stack(list(shuffles(strata_of(dataset), units, shares, r, rng)))
     if dataset.task.is_classification and not is_stratified:
         nothing = np.zeros(len(units), np.int64)
         at_random = shuffles(nothing, units, shares, r, rng)
         pairs = zip(at_random, fold_of_row, strict=True)
-        fold_of_row = np.stack([free if _is_learnable(dataset, free, k) else kept for free, kept in pairs])
+        fold_of_row = np.stack([free if is_learnable(dataset, free, k) else kept for free, kept in pairs])
     if k == 1:
         fold_of_row = np.stack([_on_both_sides(sides, units) for sides in fold_of_row])
         return Folds(np.where(fold_of_row == 0, 0, -1).astype(np.int16), "holdout", k, reason, units)
-    _check_spread(dataset, fold_of_row)
+    check_spread(dataset, fold_of_row)
     return Folds(fold_of_row, "kfold", k, reason, units)
-
-
-def _is_learnable(dataset: Rows, fold_of_row: np.ndarray, n_held: int) -> bool:
-    """Whether each of the held folds leaves rows of every stratum to learn from."""
-    strata = _strata(dataset)
-    everything = np.unique(strata).size
-    return all(np.unique(strata[fold_of_row != fold]).size == everything for fold in range(n_held))
 
 
 def _on_both_sides(sides: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -246,9 +229,9 @@ def seal(
         is_held = _last(dataset.time, fraction)
         is_kept = ~is_held & ~np.isin(units, units[is_held])
     else:
-        shares, strata = np.array([fraction, 1.0 - fraction]), _strata(dataset)
+        shares, strata = np.array([fraction, 1.0 - fraction]), strata_of(dataset)
         sides = assign(strata if is_stratified else np.zeros_like(strata), units, shares, rng)
-        if not is_stratified and not _is_learnable(dataset, sides, 1):
+        if not is_stratified and not is_learnable(dataset, sides, 1):
             sides = assign(strata, units, shares, rng)
         is_held = sides == 0
         is_kept = ~is_held
@@ -257,16 +240,6 @@ def seal(
             f"a holdout of {fraction:g} of {is_held.size} rows leaves one side empty; change the share"
         )
     return np.flatnonzero(is_kept), np.flatnonzero(is_held)
-
-
-def _check_counts(n_splits: int | None, n_repeats: int | None, is_timed: bool) -> None:
-    """Refuse counts below 1, and repeats of rows that are ordered in time."""
-    if n_splits is not None and n_splits < 1:
-        raise SplitError(f"splits must be at least 1 (1 is one holdout), not {n_splits}")
-    if n_repeats is not None and n_repeats < 1:
-        raise SplitError(f"repeats must be at least 1, not {n_repeats}")
-    if is_timed and n_repeats is not None and n_repeats > 1:
-        raise SplitError(f"rows ordered in time are not shuffled, so repeats must be 1, not {n_repeats}")
 
 
 def _units(dataset: Rows) -> np.ndarray:
@@ -283,19 +256,6 @@ def _units(dataset: Rows) -> np.ndarray:
     links = coo_array((np.ones(groups.size), (groups, n_groups + duplicates)), shape=(n_nodes, n_nodes))
     _, component = connected_components(links, directed=False)
     return np.asarray(component[groups], np.int64)
-
-
-def _strata(dataset: Rows) -> np.ndarray:
-    """Return what is kept in proportion ``(n_rows,)``: the class, the rarest label of the row, or nothing."""
-    y = dataset.y
-    if dataset.task.kind == "regression":
-        return np.zeros(len(y), np.int64)
-    if dataset.task.kind == "binary":
-        return np.asarray(y[:, 0], np.int64)
-    if dataset.task.kind == "multiclass":
-        return np.asarray(y.argmax(axis=1))
-    rarity = np.argsort(y.sum(axis=0), kind="stable")
-    return np.asarray(np.where(y.any(axis=1), (y[:, rarity] > 0).argmax(axis=1), y.shape[1]))
 
 
 def _blocks(time: np.ndarray, n_splits: int) -> np.ndarray:
@@ -325,67 +285,6 @@ def _last(time: np.ndarray, fraction: float) -> np.ndarray:
         raise SplitError(f"a holdout in time needs at least 2 different times, not {moments.size}")
     ends = np.cumsum(n_at)[:-1]
     return np.asarray(which > int(np.abs(ends - (1.0 - fraction) * time.size).argmin()))
-
-
-def _class_name(dataset: Rows, code: int) -> str:
-    """Return a class as it is written in messages."""
-    return repr(dataset.task.classes[code])
-
-
-def _check_classes(dataset: Rows, units: np.ndarray, n_splits: int) -> None:
-    """Refuse fewer rows or groups, in all or of a class, than folds."""
-    n_needed = max(n_splits, 2)
-    is_grouped = int(units.max()) + 1 < units.size
-    one, noun = ("separate group of rows", "separate groups of rows") if is_grouped else ("row", "rows")
-    where = f"{n_splits} folds" if n_splits > 1 else "the 2 sides of a holdout"
-    n_units = int(units.max()) + 1
-    if n_units < n_needed:
-        raise SplitError(f"the table has {n_units} {noun}, fewer than {where}: use fewer splits or more rows")
-    if dataset.task.kind not in ("binary", "multiclass"):
-        return
-    strata = _strata(dataset)
-    for code in range(len(dataset.task.classes)):
-        n_here = int(np.unique(units[strata == code]).size)
-        if n_here < n_needed:
-            fewer = f"use --splits {n_here}, or " if n_here >= 2 else ""
-            raise SplitError(
-                f"class {_class_name(dataset, code)} has {n_here} {one if n_here == 1 else noun}, "
-                f"fewer than {where}: "
-                f"{fewer}merge or drop the class"
-            )
-
-
-def _check_spread(dataset: Rows, fold_of_row: np.ndarray) -> None:
-    """Refuse folds of which one is empty, or holds a class whole, so that its member never trains on it."""
-    has_classes = dataset.task.kind in ("binary", "multiclass")
-    strata = _strata(dataset) if has_classes else np.zeros(len(dataset.y), np.int64)
-    n_folds = int(fold_of_row.max()) + 1
-    for folds in fold_of_row:
-        seen = np.zeros((n_folds, int(strata.max()) + 1), bool)
-        seen[folds, strata] = True
-        if not seen.any(axis=1).all() or n_folds < 2:
-            raise SplitError("the groups are too large to give every fold a row: use fewer splits")
-        if (alone := np.flatnonzero(seen.sum(axis=0) == 1)).size:
-            name = _class_name(dataset, int(alone[0]))
-            raise SplitError(f"all rows of class {name} fall into one fold: use other splits or finer groups")
-
-
-def _check_windows(dataset: Rows, folds: Folds) -> None:
-    """Refuse expanding windows whose training rows are empty or of one class."""
-    for member in folds.members():
-        if not member.train.size:
-            raise SplitError(
-                f"fold {member.fold} has no earlier row "
-                f"outside the groups and duplicates of its held-out rows: "
-                f"use either groups or time, or fewer splits"
-            )
-        if dataset.task.kind in ("binary", "multiclass"):
-            seen = np.unique(_strata(dataset)[member.train])
-            if seen.size < 2:
-                raise SplitError(
-                    f"before the held-out rows of fold {member.fold} only class "
-                    f"{_class_name(dataset, int(seen[0]))} occurs: use fewer splits"
-                )
 
 
 def _reason(
