@@ -221,11 +221,18 @@ def _ensemble_paragraphs(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _methods_sentence(ensemble: Mapping[str, Any]) -> str:
-    losses = ensemble.get("method_losses") or {}
-    if not losses:
-        return ""
-    listed = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-    return f"Cross-fitted losses of the methods that were compared: {listed}."
+    said = []
+    for name, words in _COMPARED.items():
+        losses = ensemble.get(name) or {}
+        listed = ", ".join(f"{method} {loss:.4g}" for method, loss in losses.items())
+        said += [f"{words}: {listed}."] if losses else []
+    return " ".join(said)
+
+
+_COMPARED = {
+    "method_losses": "Cross-fitted losses of the methods that were compared",
+    "baseline_losses": "For comparison, the plain average of the ten best and the best alone",
+}
 
 
 def _optimism_sentence(facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from reports.estimates import Honest, estimate
 from reports.history import History, history_of
 from reports.replay import Lines
 from search import metrics
-from search.combination import MOST_CANDIDATES, Combiner
+from search.combination import BASELINES, MOST_CANDIDATES, Combiner
 from search.data import Dataset
 from search.objective import Objective, full_plan, loss_of
 from search.records import Run, Trial
@@ -86,7 +86,8 @@ class Choice:
     ----------
     weights : ndarray, shape (n_candidates,)
     method : str
-        Which method weighed them; ``losses`` holds the cross-fitted loss of each that was compared.
+        Which method weighed them; ``losses`` holds the cross-fitted loss of each that was compared,
+        ``baselines`` that of the plain average of the best and of the best alone.
     calibration : Calibration or None
     n_distinct : int
         Candidates left when near-identical ones count as one.
@@ -97,6 +98,7 @@ class Choice:
     weights: Array
     method: str
     losses: dict[str, float]
+    baselines: dict[str, float]
     calibration: Calibration | None
     n_distinct: int
     in_sample_score: float
@@ -138,6 +140,7 @@ def choose(table: CandidateTable, combiner: Combiner) -> Choice:
         weights=weights,
         method=method,
         losses=compared,
+        baselines=combiner.compared(lines, BASELINES)[1],
         calibration=calibration,
         n_distinct=combiner.n_distinct(lines),
         in_sample_score=table.score(combiner.metric, predictions),

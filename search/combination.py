@@ -28,6 +28,7 @@ N_ROUNDS = 25
 MOST_CANDIDATES = 50
 NAMED_LOSSES = {"log_loss": "log_loss", "rmse": "squared_error"}  # the losses that are computed fast
 AUTO = "auto"
+BASELINES = ("uniform", "best")  # shown beside the methods that are compared
 
 
 class CombinationError(ValueError):
@@ -122,12 +123,12 @@ class Combiner:
         """The method that weighs the candidates best, cross-fitted on the lines."""
         return self.compared(lines)[0]
 
-    def compared(self, lines: Lines) -> tuple[str, dict[str, float]]:
+    def compared(self, lines: Lines, methods: Sequence[str] | None = None) -> tuple[str, dict[str, float]]:
         """The method chosen, and the cross-fitted loss of each."""
         keep = self._distinct(lines.candidates, lines.architectures, lines.y, lines.row_weights)
         pool = self._pool(lines.candidates, lines.architectures, lines.y, lines.row_weights, keep)
         choice = choose_method(
-            pool, groups=lines.units, time=lines.time, methods=self.methods, seed=self.seed
+            pool, groups=lines.units, time=lines.time, methods=methods or self.methods, seed=self.seed
         )
         return choice.method, choice.losses
 

@@ -289,6 +289,7 @@ def _conclude(
         "members": [{"trial": t.number, "family": t.family, "weight": weight} for t, weight in members],
         "method": choice.method,
         "method_losses": choice.losses,
+        "baseline_losses": choice.baselines,
         "calibration": None if choice.calibration is None else choice.calibration.to_json(),
         "final": config.final,
         "n_distinct": choice.n_distinct,

@@ -14,13 +14,15 @@ import numpy as np
 from search.assignment import assign, shuffles
 from search.splittable import (
     Rows,
-    SplitError as SplitError,
     check_classes,
     check_counts,
     check_spread,
     check_windows,
     is_learnable,
     strata_of,
+)
+from search.splittable import (
+    SplitError as SplitError,
 )
 
 SMALL, LARGE = 2_000, 50_000  # rows: below, 5 folds x 3 repeats; from here on, one holdout
