@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports.honesty import budget_sentence, difference, honest_scores, honesty, ladder_sentence
+from reports.honesty import budget_sentence, difference, honest_scores, honesty, ladder_sentence, not_replayed
 from reports.leaderboard import leaderboard
 from reports.report import verdict, write_report
 from search import lines
@@ -113,6 +113,11 @@ def test_the_difference_is_put_into_words(record: dict[str, Any] | None, said: s
 )
 def test_a_budget_that_never_stopped_says_so(changes: dict[str, Any], said: str) -> None:
     assert said in budget_sentence({"leak_budget": {**BUDGET, **changes}})
+
+
+def test_what_no_replay_undoes_is_said_where_a_sampler_saw_scores() -> None:
+    assert not_replayed(None) == not_replayed([{"stage": "winner"}]) == ""
+    assert "sampler" in not_replayed([{"stage": "winner"}, {"stage": "propose"}])
 
 
 def test_what_was_off_is_said() -> None:
