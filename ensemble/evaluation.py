@@ -81,6 +81,20 @@ class Program:
             chunks.append(self._chunk(stacked, {k: tf.constant(v) for k, v in chunk.items()}))
         return np.concatenate(chunks, axis=1)
 
+    def samples(
+        self, weights: Sequence[NDArray[Any]], inputs: Mapping[str, NDArray[Any]], n_samples: int, seed: int
+    ) -> NDArray[np.float64]:
+        """Evaluate members with their dropout on `(n_samples, n_members, n_rows, n_outputs)`."""
+        from spaces.monte_carlo import monte_carlo
+
+        given = [inputs[tensor.name] for tensor in self._model.inputs]
+        found = []
+        for member in range(len(weights[0])):
+            for variable, values in zip(self._model.weights, weights, strict=True):
+                variable.assign(values[member])
+            found.append(monte_carlo(self._model, given, n_samples, seed + member))
+        return np.stack(found, axis=1)
+
     def _chunk(self, stacked: list[Any], inputs: dict[str, Any]) -> NDArray[np.float64]:
         n_members = int(stacked[0].shape[0])
         if self._is_batched:

@@ -55,6 +55,13 @@ class FittedProgram:
             outputs.append(self._family.predict(model, x, int(rounds[member])))
         return np.stack(outputs).astype(np.float64)
 
+    def samples(
+        self, weights: Sequence[NDArray[Any]], inputs: Mapping[str, NDArray[Any]], n_samples: int, seed: int
+    ) -> NDArray[np.float64]:
+        """The members' predictions, the same in every sample: nothing in them is random."""
+        plain = self(weights, inputs)
+        return np.broadcast_to(plain, (n_samples, *plain.shape))
+
     def _models(self, sizes: NDArray[Any], models: NDArray[Any]) -> list[Any]:
         """Read the models of a trial once; the array is kept, so that its identity stays its own."""
         key = id(models)

@@ -142,6 +142,40 @@ class Ensemble:
                 total = np.asarray(self.calibration.apply(total), np.float64)
         return total
 
+    def predict_samples(
+        self, frame: pd.DataFrame | NDArray[Any], n_samples: int = 50, *, seed: int = 0
+    ) -> NDArray[np.float64]:
+        """Return predictions with the networks' dropout left on, as `predict_raw` otherwise.
+
+        Their spread shows how far the networks are unsure of a row (Gal and Ghahramani 2016, "Dropout as a
+        Bayesian approximation"). Members that have no dropout are the same in every sample.
+
+        Parameters
+        ----------
+        frame : as in `predict_raw`
+        n_samples : int
+            At least 1. Every network runs as often, one at a time: slow.
+        seed : int
+
+        Returns
+        -------
+        (n_samples, n_rows, n_outputs) float64
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        table = self.schema.read(_framed(frame, self.schema))
+        inputs: dict[str, NDArray[Any]] = {"numbers": table.numbers, "codes": table.codes}
+        total = np.zeros((n_samples, table.n_rows, self.task.n_outputs))
+        for candidate in self.candidates:
+            center, scale = (
+                np.asarray(a)[:, None] for a in (candidate.target_center, candidate.target_scale)
+            )
+            outputs = self._program(candidate).samples(candidate.weights, inputs, n_samples, seed)
+            total += candidate.weight * (outputs * scale + center).mean(axis=1)
+        if self.calibration is not None:
+            total = np.stack([self.calibration.apply(one) for one in total])
+        return total
+
     def predict(self, frame: pd.DataFrame | NDArray[Any]) -> NDArray[Any]:
         """Return class labels, a 0/1 matrix for several labels, or raw values; 1-d for one target."""
         return np.asarray(self.task.labels(self.predict_raw(frame)))
@@ -208,10 +242,8 @@ class Ensemble:
         except (KeyError, TypeError, ValueError) as error:
             raise artefact.ArtefactError(f"the ensemble in {str(path)!r} cannot be used: {error}") from error
 
-    def _mean_of_members(
-        self, candidate: Candidate, inputs: Mapping[str, NDArray[Any]]
-    ) -> NDArray[np.float64]:
-        """Return the mean of a candidate's members in raw units, `(n_rows, n_outputs)`."""
+    def _program(self, candidate: Candidate) -> Program | FittedProgram:
+        """Return what evaluates a candidate, made once for each architecture."""
         if candidate.architecture not in self._programs:
             self._programs[candidate.architecture] = program_of(candidate.architecture)
         program = self._programs[candidate.architecture]
@@ -219,6 +251,13 @@ class Ensemble:
             program.check(candidate.weights)
         except ValueError as error:
             raise ValueError(f"trial {candidate.trial}: {error}") from None
+        return program
+
+    def _mean_of_members(
+        self, candidate: Candidate, inputs: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float64]:
+        """Return the mean of a candidate's members in raw units, `(n_rows, n_outputs)`."""
+        program = self._program(candidate)
         outputs = program(candidate.weights, inputs)
         center = np.asarray(candidate.target_center, dtype=np.float64)[:, None]
         scale = np.asarray(candidate.target_scale, dtype=np.float64)[:, None]

@@ -112,8 +112,8 @@ def not_replayed(stages: Sequence[Mapping[str, str]] | None) -> str:
         return ""
     return (
         "Not paid for: the sampler saw earlier scores when it proposed, which no replay can undo. Where that "
-        "was measured (26 studies of 12 trials on 300 rows, docs/validity.md), it made the honest log loss of "
-        "the best single trial too good by 0.005 (standard error 0.002), that of the ensemble by 0.001 "
+        "was measured (26 studies of 12 trials on 300 rows, docs/validity.md), it made the honest log loss "
+        "of the best single trial too good by 0.005 (standard error 0.002), that of the ensemble by 0.001 "
         "(0.001). A random sampler, a sealed holdout and nested cross-validation are free of it."
     )
 

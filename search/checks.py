@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ensemble import Ensemble
+from ensemble.calibration import Calibration
 from search import looks, metrics
 from search.config import StudyConfig, load
 from search.data import Dataset, group_codes, read_table, row_weights
@@ -156,6 +157,7 @@ def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> F
             objective = replace(base, seed=prepared.seeds.number("training") + 1 + number)
             tables = {n: _again(objective, trials[n]) for n in {winner, *weights}}
             mixed = np.sum([weight * tables[n] for n, weight in weights.items()], axis=0)
+            mixed = _calibrated(summary["ensemble"]["calibration"], mixed)
             found.append((_score(prepared, tables[winner]), _score(prepared, mixed)))
             if progress is not None:
                 progress.say(
@@ -190,8 +192,15 @@ def _again(objective: Objective, trial: Trial) -> Array:
     return table
 
 
+def _calibrated(known: dict[str, Any] | None, table: Array) -> Array:
+    """Held-out predictions ``(n_repeats, n_rows, n_outputs)``, corrected as the study's ensemble is."""
+    if known is None:
+        return table
+    return Calibration.from_json(known).apply(table.reshape(-1, table.shape[-1])).reshape(table.shape)
+
+
 def _score(prepared: Prepared, table: Array) -> float:
-    return pooled_loss(prepared.metric.score, prepared.dataset.y, table)
+    return pooled_loss(prepared.metric.score, prepared.dataset.y, table, prepared.dataset.row_weights)
 
 
 @dataclass(frozen=True)
@@ -271,7 +280,9 @@ def _outer_score(
     summary = inner.load_json("summary.json")
     predictions = Ensemble.load(inner.path / "ensemble").predict_table(dataset.table.take(held))
     winner = next(t for t in inner.trials() if t.number == summary["best_single"]["trial"])
-    return metric.score(dataset.y[held], predictions), summary["ensemble"]["score"], winner.config
+    weights = None if dataset.row_weights is None else dataset.row_weights[held]
+    score = metric.score(dataset.y[held], predictions, weights)
+    return score, summary["ensemble"]["score"], {"family": winner.family, **winner.config}
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ class StudyConfig(BaseModel):
     time_column: Name | None = None
     weights: Name | None = None
     """Column that tells how much a row counts, in training and in every score."""
+    class_weight: Literal["balanced"] | None = None
+    """Whether networks learn from rows of rare classes more, all classes alike; no score counts them so."""
     drop: Names = ()
     """Columns that are neither features nor targets."""
     keep: Names = ()

@@ -51,7 +51,7 @@ class Dataset:
     notes
         Sentences about what was inferred.
     row_weights
-        ``(n_rows,)`` float64, how much each row counts in training and in scores: at least 0, mean 1; or
+        ``(n_rows,)`` float64, how much each row counts in training and in scores: above 0, mean 1; or
         ``None``, all the same.
     """
 
@@ -124,7 +124,7 @@ def from_frame(
     groups, time
         Columns that tell which rows belong together, and when a row was seen; neither is an input.
     weights
-        Column that tells how much a row counts, in any unit; no input either.
+        Column that tells how much a row counts, in any unit; no input either. A row of weight 0 is left out.
     drop
         Columns that are no inputs.
 
@@ -250,14 +250,17 @@ def _assemble(
     """Build the dataset from its parts, which are matched by position."""
     if not features.shape[1]:
         raise DataError("the table has no input column beside target, groups and time")
-    found = read_targets(targets.reset_index(drop=True), kind)
-    rows = found.rows
+    counting = np.arange(len(features)) if weights is None else _counting(weights)
+    found = read_targets(targets.iloc[counting].reset_index(drop=True), kind)
+    rows = counting[found.rows]
     inputs = features.iloc[rows]
     schema = Schema.infer(inputs)
     table = schema.read(inputs)
     notes = list(found.notes)
     if found.n_dropped:
         notes.append(f"{found.n_dropped} rows without a target were left out")
+    if len(counting) < len(features):
+        notes.append(f"{len(features) - len(counting)} rows of weight 0 were left out")
     codes = None if groups is None else group_codes(groups.iloc[rows], notes)
     key = None if time is None else _time_key(time.iloc[rows])
     counted = None if weights is None else row_weights(weights.iloc[rows])
@@ -278,6 +281,14 @@ def _assemble(
     )
 
 
+def _counting(weights: pd.Series) -> np.ndarray:
+    """Return the positions of the rows that count ``(n,)``: a row of weight 0 is an absent one."""
+    import pandas as pd
+
+    rows = np.flatnonzero(pd.to_numeric(weights, errors="coerce").to_numpy(np.float64) != 0)
+    return rows if rows.size else np.arange(len(weights))  # only zeros are refused as weights
+
+
 def row_weights(series: pd.Series) -> np.ndarray:
     """Return the weights ``(n_rows,)`` with mean 1."""
     import pandas as pd
@@ -285,7 +296,7 @@ def row_weights(series: pd.Series) -> np.ndarray:
     values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all() or values.min() < 0 or not values.any():
         bad = series[~np.isfinite(values) | (values < 0)]
-        got = repr(bad.iloc[0]) if len(bad) else "only zeros"
+        got = repr(bad.tolist()[0]) if len(bad) else "only zeros"
         raise DataError(f"row weights must be finite numbers, at least 0 and one above, got {got}")
     return np.asarray(values / values.mean())
 

@@ -101,7 +101,12 @@ def free_place(config: StudyConfig) -> Path:
 
 def recipe_of(config: StudyConfig) -> Recipe:
     """What a configuration of the space does not name."""
-    return Recipe(n_epochs=config.epochs, patience=config.patience, epoch_choice=config.epoch_choice)
+    return Recipe(
+        n_epochs=config.epochs,
+        patience=config.patience,
+        epoch_choice=config.epoch_choice,
+        class_weight=config.class_weight,
+    )
 
 
 def plan_of(config: StudyConfig, prepared: Prepared) -> Plan:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search import config as configuration
-from search import verbs
+from search import verbs, verbs_training
 from search.records import Run, RunError, versions
 from search.verbs import Debug, RunFolder
 
@@ -91,6 +91,9 @@ def study(
     groups: Annotated[str | None, typer.Option(metavar="COL", help="Rows of a group stay together.")] = None,
     time_column: Annotated[str | None, typer.Option(metavar="COL", help="Train on the past only.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="COL", help="How much each row counts.")] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="balanced: networks learn from all classes alike.")
+    ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to leave out; repeatable.")
     ] = None,
@@ -294,7 +297,7 @@ def audit_table(
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-for _name, _short, _verb in verbs.VERBS:
+for _name, _short, _verb in (*verbs.VERBS, *verbs_training.VERBS):
     app.command(_name, short_help=_short)(_verb)
 
 

@@ -1,8 +1,8 @@
 """Families: the kinds of model that can be searched, each loaded when it is first used.
 
-A family's module has ``default_space(signature)``, ``first_configs(signature)`` and ``structure(config)``; that of
-a network ``build`` and ``dials`` besides (see `spaces.mlp`), any other one ``COLUMNS``, ``rounds``, ``fit``,
-``predict``, ``pack`` and ``unpack`` (see `Fitted`).
+A family's module has ``default_space(signature)``, ``first_configs(signature)`` and ``structure(config)``;
+that of a network ``build`` and ``dials`` besides (see `spaces.mlp`), any other one ``COLUMNS``, ``rounds``,
+``fit``, ``predict``, ``pack`` and ``unpack`` (see `Fitted`).
 """
 
 from __future__ import annotations

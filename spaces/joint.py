@@ -48,7 +48,7 @@ def _check_names(shared: Mapping[str, Any], spaces: Mapping[str, Space]) -> None
     for key in shared:
         if not any(key in space.names for space in spaces.values()):
             raise SpaceError(
-                f"an override must name one of {', '.join(spaces)}, or a parameter of one of these, got {key!r}"
+                f"an override must name one of {', '.join(spaces)}, or a parameter of one, got {key!r}"
             )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from search.preprocess import learn_limits
 from search.training.course import Course, Weights
+from search.training.craft import Craft, class_weights
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
@@ -106,10 +107,7 @@ class Engine:
         """
         started = time.perf_counter()
         n_before = self.n_traced
-        model, trainer, way = self._prepared(job)
-        weights = self._initial_weights(job, model)
-        recipe = replace(job.recipe, label_smoothing=0.0) if job.kind == "regression" else job.recipe
-        trainer.start(weights, recipe, job.seed)
+        model, trainer, way, recipe = self._started(job)
         course = Course(self._plan, self._loss, trainer, recipe, job.ceilings, job.deadline)
         course.run()
         fit_seconds = time.perf_counter() - started
@@ -137,22 +135,32 @@ class Engine:
 
     def train_request(self, request: Request) -> Trained:
         """Train a configuration of a registered family; see `train`."""
-        family = FAMILIES[request.family]
-        return self.train(
-            Job(
-                structure=(request.family, family.structure(request.config)),
-                build=lambda: family.build(request.config, request.signature),
-                kind=request.signature.task.kind,
-                recipe=request.recipe,
-                dials=family.dials(request.config),
-                seed=request.seed,
-                ceilings=request.ceilings,
-                deadline=request.deadline,
-            )
-        )
+        return self.train(_job_of(request))
+
+    def training_losses(self, request: Request, most: float = np.inf) -> Array:
+        """Mean training losses ``(n_done, n_members)`` of epoch after epoch; no held-out row is looked at.
+
+        The last epoch is that of the recipe, or the first whose losses are not finite or, in the mean, above
+        ``most`` times those of the first.
+        """
+        _, trainer, _, recipe = self._started(_job_of(request))
+        losses: list[Array] = []
+        while len(losses) < recipe.n_epochs:
+            losses.extend(trainer.advance(1))
+            if not np.isfinite(losses[-1]).all() or losses[-1].mean() > most * losses[0].mean():
+                break
+        return np.stack(losses)
+
+    def _started(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str, Recipe]:
+        """Members at their initial weights, and the recipe as their task allows it."""
+        model, trainer, way = self._prepared(job)
+        recipe = replace(job.recipe, label_smoothing=0.0) if job.kind == "regression" else job.recipe
+        weights = self._initial_weights(job, model)
+        trainer.start(weights, recipe, job.seed, class_weights(self._plan, recipe, job.kind))
+        return model, trainer, way, recipe
 
     def _prepared(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
-        key = (job.structure, job.recipe.optimizer, job.kind)
+        key = (job.structure, job.recipe.optimizer, job.kind, Craft.of(job.recipe))
         if key not in self._programs:
             self._programs[key] = self._new(job)
             self.n_traced += 1
@@ -171,8 +179,9 @@ class Engine:
             return model, FitTrainer(model, optimizer, LOSSES[job.kind](), plan, uniform), way
         n_stacked = plan.n_members if way == "stacked" else 1
         program = Program(
-            model, optimizer, loss, n_stacked, self._inputs, self._y, self._row_weights, uniform
-        )
+            model, optimizer, loss, n_stacked, self._inputs, self._y, self._row_weights, uniform,
+            Craft.of(job.recipe),
+        )  # fmt: skip
         trainer = StackedTrainer(program, plan) if way == "stacked" else LoopedTrainer(program, plan)
         return model, trainer, way
 
@@ -200,6 +209,20 @@ class Engine:
             for m, (r, p) in enumerate(zip(rows, predictions, strict=True))
         ]
         return float(np.mean(losses)), seconds
+
+
+def _job_of(request: Request) -> Job:
+    family = FAMILIES[request.family]
+    return Job(
+        structure=(request.family, family.structure(request.config)),
+        build=lambda: family.build(request.config, request.signature),
+        kind=request.signature.task.kind,
+        recipe=request.recipe,
+        dials=family.dials(request.config),
+        seed=request.seed,
+        ceilings=request.ceilings,
+        deadline=request.deadline,
+    )
 
 
 def _limits(plan: Plan) -> dict[str, Array]:

@@ -16,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from search.training.craft import Craft, CraftNumbers, is_held
+
 Array = NDArray[Any]
 ROWS_PER_PREDICTION = 4096  # members x rows of one step of a prediction, which bounds its memory
 
@@ -41,6 +43,8 @@ class Program:
         How much the loss of each row counts; None: all the same.
     uniform : float
         What a class target is smoothed towards: one over the number of classes.
+    craft : Craft
+        What is done to gradients, weights and rows beside.
 
     A model may give ``(n_rows, k, n_outputs)`` while training: then its loss is the mean over k.
     """
@@ -55,13 +59,17 @@ class Program:
         y: tf.Tensor,
         row_weights: tf.Tensor | None = None,
         uniform: float = 0.5,
+        craft: Craft = Craft(),  # noqa: B008 - frozen
     ) -> None:
+        self._craft, self.craft_numbers = craft, CraftNumbers(n_stacked, max(2, y.shape[1]))
         self._row_weights, self._uniform = row_weights, uniform
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._n_stacked, self._inputs, self._y = n_stacked, tuple(inputs), y
         self._noisy = [layer for layer in model._flatten_layers() if hasattr(layer, "noise_width")]
         self._trainable = [_stacked(v, n_stacked, index) for index, v in enumerate(model.trainable_variables)]
         self._fixed = [_stacked(v, n_stacked, index) for index, v in enumerate(model.non_trainable_variables)]
+        held = zip(model.trainable_variables, self._trainable, strict=True)
+        self._held = [stacked for variable, stacked in held if craft.has_max_norm and is_held(variable)]
         self._dropouts = [i for i, v in enumerate(model.non_trainable_variables) if v.name == "dial_dropout"]
         optimizer.build(self._trainable)
         self._optimizer_start = [(v, _start_value(v)) for v in optimizer.variables]
@@ -167,7 +175,7 @@ class Program:
     def _step(self, batch: tf.Tensor, y: tf.Tensor, dropout: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """One optimizer step of every member; the result is each member's loss ``(n_stacked,)``."""
         noise = self._noise(tf.shape(batch)[1], seed)
-        weights = [] if self._row_weights is None else [tf.gather(self._row_weights, batch)]
+        weights = self._weights(batch)
         changed: list[int] = []
 
         def member(given: Any) -> Any:
@@ -196,8 +204,17 @@ class Program:
         gradients = tape.gradient(total, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         for index, value in zip(changed, state, strict=True):
             self._fixed[index].assign(value)
-        self._optimizer.apply(gradients, self._trainable)
+        self._optimizer.apply(self.craft_numbers.clipped(self._craft, gradients), self._trainable)
+        self.craft_numbers.hold(self._held)
         return loss
+
+    def _weights(self, batch: tf.Tensor) -> list[tf.Tensor]:
+        """How much each row of a batch counts ``(n_stacked, n_rows)``; nothing where all count the same."""
+        found = [] if self._row_weights is None else [tf.gather(self._row_weights, batch)]
+        if self._craft.has_class_weight:
+            y = tf.cast(tf.gather(self._y, batch), tf.float32)
+            found.append(self.craft_numbers.weights_of(y))
+        return found if len(found) < 2 else [found[0] * found[1]]
 
     def _apply(self, batch: tf.Tensor) -> tf.Tensor:
         def member(given: Any) -> Any:

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
-SCHEDULES = ("constant", "cosine", "flat_cosine", "exponential")
+SCHEDULES = (
+    "constant", "cosine", "flat_cosine", "exponential", "piecewise", "power", "one_cycle", "ramp",
+)  # fmt: skip
 DROPOUT_SCHEDULES = ("constant", "flat_cosine")
 MOMENTUM = 0.9
 PATIENCE_FROM_EPOCH = 25
+RAMP_START = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Recipe:
         by their own ``train_step`` keep it constant.
     label_smoothing : float
         Share of each class target that goes to all classes equally, in [0, 1); regression has none.
+    clip_value, clip_norm : float
+        Bound of every value of the gradient; bound of the norm of each member's whole gradient. 0: none.
+    max_norm : float
+        Bound of the norm of the weights into each hidden unit, after every step. 0: none.
+    class_weight : str, tuple of float or None
+        How much the rows of each class count in the training loss, not in scores: "balanced", or a number for
+        each class in the order of the task's classes. None: all the same.
     batch_size, n_epochs : int
         Rows a step; epochs at most.
     patience : float
@@ -62,6 +72,10 @@ class Recipe:
     schedule: str = "constant"
     dropout_schedule: str = "constant"
     label_smoothing: float = 0.0
+    clip_value: float = 0.0
+    clip_norm: float = 0.0
+    max_norm: float = 0.0
+    class_weight: str | tuple[float, ...] | None = None
     batch_size: int = 32
     n_epochs: int = 100
     patience: float = 2.0
@@ -81,6 +95,10 @@ class Recipe:
         for name in ("beta2", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} lies in [0, 1), not {getattr(self, name)!r}")
+        for name in ("clip_value", "clip_norm", "max_norm"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is finite and at least 0, not {getattr(self, name)!r}")
+        _check_class_weight(self.class_weight)
         if self.epoch_choice not in EPOCH_CHOICES:
             raise ValueError(
                 f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}"
@@ -98,11 +116,17 @@ class Recipe:
         return self.checkpoints or checkpoint_epochs(self.n_epochs)
 
 
+def _check_class_weight(asked: Any) -> None:
+    is_told = isinstance(asked, tuple) and len(asked) > 1 and all(0.0 < w < float("inf") for w in asked)
+    if not (asked is None or asked == "balanced" or is_told):
+        raise ValueError(f'class_weight is "balanced" or a number above 0 for each class, not {asked!r}')
+
+
 def recipe_for(config: Mapping[str, Any], defaults: Recipe) -> Recipe:
     """The recipe of a configuration; what it does not name comes from the defaults."""
     names = (
         "optimizer", "learning_rate", "weight_decay", "beta2", "schedule", "dropout_schedule",
-        "label_smoothing", "batch_size",
+        "label_smoothing", "batch_size", "clip_value", "clip_norm", "max_norm",
     )  # fmt: skip
     return replace(defaults, **{name: config[name] for name in names if name in config})
 
@@ -131,8 +155,12 @@ def n_steps(n_rows: int, batch_size: int) -> int:
 def learning_rates(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32]:
     """Learning rate of every step ``(n_epochs * n_steps_per_epoch,)``.
 
-    constant: the peak; cosine: ``(1 + cos(pi t)) / 2`` of it; flat_cosine: flat for half of the time, then a
-    cosine; exponential: falls to a hundredth; with t in [0, 1) the share of all steps done.
+    With t in [0, 1) the share of all steps done, as shares of the peak: constant: 1; cosine: ``(1 + cos(pi
+    t)) / 2``; flat_cosine: flat for half of the time, then a cosine; exponential: falls to a hundredth;
+    piecewise: 1, a tenth from the half on, a hundredth from three quarters on; power: ``1 / (1 + 10 t)``;
+    one_cycle: in straight lines from a tenth to the peak at 0.45, back to a tenth at 0.9, down to a
+    thousandth (Smith & Topin 2018; the momentum stays); ramp: rises exponentially from `RAMP_START`, for a
+    range test (Smith 2017).
     """
     return (recipe.learning_rate * _factors(recipe.schedule, recipe.n_epochs * n_steps_per_epoch)).astype(
         np.float32
@@ -151,6 +179,10 @@ def _factors(schedule: str, n_steps_in_all: int) -> NDArray[np.float64]:
         "cosine": (1 + np.cos(np.pi * t)) / 2,
         "flat_cosine": (1 + np.cos(np.pi * np.maximum(0.0, 2 * t - 1))) / 2,
         "exponential": 0.01**t,
+        "piecewise": np.select([t < 0.5, t < 0.75], [1.0, 0.1], 0.01),
+        "power": 1 / (1 + 10 * t),
+        "one_cycle": np.interp(t, (0.0, 0.45, 0.9, 1.0), (0.1, 1.0, 0.1, 0.001)),
+        "ramp": RAMP_START ** (1 - t),
     }[schedule]
     return factors
 

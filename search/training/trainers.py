@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from search.training.course import Trainer, Weights
+from search.training.craft import Craft, shares_of
 from search.training.plan import Plan
 from search.training.program import Program
 from search.training.recipe import Recipe, dropout_factors, learning_rates, n_steps, optimizer_numbers
@@ -26,8 +27,11 @@ Array = NDArray[Any]
 class NetworkTrainer(Trainer, Protocol):
     """Members of a network in training."""
 
-    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
-        """Begin from weights ``(n_members, ...)`` in the order of ``model.variables``."""
+    def start(self, weights: Weights, recipe: Recipe, seed: int, class_weights: Array | None = None) -> None:
+        """Begin from weights ``(n_members, ...)`` in the order of ``model.variables``.
+
+        class_weights: how much the classes count for each member ``(n_members, n_classes)``; None: the same.
+        """
 
 
 class _Clock:
@@ -45,9 +49,11 @@ class StackedTrainer:
         self._n_train = min(len(rows) for rows in plan.train)
         self._is_equal = all(len(rows) == self._n_train for rows in plan.train)
 
-    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
-        """See `Trainer`."""
+    def start(self, weights: Weights, recipe: Recipe, seed: int, class_weights: Array | None = None) -> None:
+        """See `NetworkTrainer`."""
         self._program.reset(weights, optimizer_numbers(recipe))
+        if Craft.of(recipe) != Craft():
+            self._program.craft_numbers.set(recipe, class_weights)
         self._clock = _Clock(recipe, seed)
         self._orders = np.random.default_rng(seed)
         self._rows = tf.constant(np.stack([rows[: self._n_train] for rows in self._plan.train]), tf.int32)
@@ -91,9 +97,9 @@ class LoopedTrainer:
     def __init__(self, program: Program, plan: Plan) -> None:
         self._program, self._plan = program, plan
 
-    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
-        """See `Trainer`."""
-        self._clock = _Clock(recipe, seed)
+    def start(self, weights: Weights, recipe: Recipe, seed: int, class_weights: Array | None = None) -> None:
+        """See `NetworkTrainer`."""
+        self._clock, self._class_weights = _Clock(recipe, seed), class_weights
         self._states: list[list[Array]] = []
         for member in range(self._plan.n_members):
             self._program.reset([w[member : member + 1] for w in weights], optimizer_numbers(recipe))
@@ -109,6 +115,9 @@ class LoopedTrainer:
         plan, clock = self._plan, self._clock
         rows = plan.train[member]
         self._load(self._states[member])
+        if Craft.of(clock.recipe) != Craft():
+            own = None if self._class_weights is None else self._class_weights[member : member + 1]
+            self._program.craft_numbers.set(clock.recipe, own)
         losses = self._program.train(
             tf.constant(rows[None], tf.int32),
             tf.constant(plan.target_center[member][None, None]),
@@ -158,9 +167,11 @@ class FitTrainer:
         model.optimizer.build(model.trainable_variables)
         self._optimizer_start = [v.numpy().copy() for v in model.optimizer.variables]
 
-    def start(self, weights: Weights, recipe: Recipe, seed: int) -> None:
-        """See `Trainer`."""
-        self._clock = _Clock(recipe, seed)
+    def start(self, weights: Weights, recipe: Recipe, seed: int, class_weights: Array | None = None) -> None:
+        """See `NetworkTrainer`."""
+        if recipe.clip_value or recipe.clip_norm or recipe.max_norm:
+            raise ValueError("clipping and max-norm are not for models with a train_step of their own")
+        self._clock, self._class_weights = _Clock(recipe, seed), class_weights
         held = {
             id(getattr(self._model.optimizer, name, None)): n for name, n in optimizer_numbers(recipe).items()
         }
@@ -204,11 +215,20 @@ class FitTrainer:
             _inputs(plan, rows),
             y.astype(np.float32),
             batch_size=recipe.batch_size,
-            sample_weight=None if plan.row_weights is None else plan.row_weights[rows].astype(np.float32),
+            sample_weight=self._weights(member, rows),
             shuffle=False,
             verbose=0,
         )
         return float(fitted.history.get("loss", next(iter(fitted.history.values())))[-1])
+
+    def _weights(self, member: int, rows: Array) -> Array | None:
+        """How much each of these rows counts; None where all count the same."""
+        plan = self._plan
+        if self._class_weights is None:
+            return None if plan.row_weights is None else plan.row_weights[rows].astype(np.float32)
+        by_class = shares_of(plan.y[rows]) @ self._class_weights[member]
+        weights: Array = (by_class * (*plan.weights_of(rows), 1.0)[0]).astype(np.float32)
+        return weights
 
     def predict(self, rows: Sequence[Array]) -> list[Array]:
         """See `Trainer`."""

@@ -203,3 +203,19 @@ def test_the_real_family(kind, columns, tmp_path):
     assert all(program.is_batched for program in ours._programs.values())
     ours.save(tmp_path / "saved")
     np.testing.assert_allclose(Ensemble.load(tmp_path / "saved").predict_raw(rows), raw, rtol=0, atol=1e-6)
+
+
+def test_samples_spread_with_dropout_and_not_without(made):
+    task, schema = TASKS["regression"], Schema.infer(frame()[["age", "colour"]])
+    signature, rng = Signature(schema, task), np.random.default_rng(0)
+    base = {**FAMILIES["mlp"].space(signature).sample(rng), "numbers": "plain", "scaling": "robust"}
+    rows = frame(6)
+    for rate, is_random in ((0.4, True), (0.0, False)):
+        model = FAMILIES["mlp"].build({**base, "dropout": rate}, signature)
+        ours = Ensemble(schema, task, [candidate(model, task, trial=1, weight=1.0)])
+        samples = ours.predict_samples(rows, 3, seed=1)
+        assert samples.shape == (3, 6, task.n_outputs) and (samples.std(axis=0).max() > 1e-3) == is_random
+        np.testing.assert_array_equal(samples, ours.predict_samples(rows, 3, seed=1))
+    np.testing.assert_allclose(samples[0], ours.predict_raw(rows), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        ours.predict_samples(rows, 0)

@@ -8,11 +8,14 @@ PACKAGES = ("spaces", "search", "ensemble", "reports")
 # These modules put the stages together and may import them all; nothing else imports them.
 ROOTS = tuple(
     f"search.{name}"
-    for name in ("run", "flow", "watch", "assembly", "combination", "checks", "verbs", "estimators")
-)
+    for name in (
+        "run", "flow", "watch", "assembly", "combination", "checks", "verbs", "estimators",
+        "lr_range", "workflow", "verbs_training", "kfold_tuner",
+    )
+)  # fmt: skip
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
-ARTEFACT = ("ensemble.model", "ensemble.architecture", "ensemble.card", "ensemble.fitted")
-READS = ("encoding", "families", "layers", "matrix", "schema", "startup", "task")
+ARTEFACT = tuple(f"ensemble.{name}" for name in ("model", "architecture", "card", "evaluation", "fitted"))
+READS = ("encoding", "families", "layers", "matrix", "monte_carlo", "schema", "startup", "task")
 _ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ROOTS, PACKAGES),
     "spaces": ("spaces",),

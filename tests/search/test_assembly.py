@@ -161,12 +161,15 @@ def test_what_is_compared_and_corrected_is_said() -> None:
     task = plans.dataset().task
     sure = np.where(y == 1, 0.97, 0.03) + np.random.default_rng(1).normal(0, 0.02, predictions.shape)
     wrong = np.random.default_rng(2).random(y.shape) < 0.2
-    table = _table(y, np.clip(np.where(wrong, 1 - sure, sure), 0.001, 0.999))
+    twice = np.tile(np.clip(np.where(wrong, 1 - sure, sure), 0.001, 0.999), (1, 2, 1))
+    table = _table(y, twice, n_repeats=2)
     choice = choose(table, Combiner(metrics.metric_for("log_loss", task)))
     assert set(choice.losses) == {"greedy", "diverse", "convex"} and choice.method in choice.losses
     assert choice.calibration is not None and choice.calibration.method != "none", "far too sure"
     plain = choose(table, Combiner(metrics.metric_for("log_loss", task), calibration="none"))
     assert plain.calibration is None and choice.in_sample_score < plain.in_sample_score - 0.05
+    once = choose(_table(y, twice[:, : len(y)]), Combiner(metrics.metric_for("log_loss", task)))
+    assert once.calibration is not None and once.calibration.method == "none", "one repeat shows no average"
     assert not Combiner(metrics.metric_for("auc", task)).can_calibrate
 
 
@@ -244,6 +247,20 @@ def test_bagged_and_refitted_members(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not np.array_equal(refit.weights[-2][0], refit.weights[-2][1])
     assembly.save_ensemble(run, data, [bag], None, {"metric": "rmse"})
     assert (run.path / "ensemble" / "ensemble.json").is_file()
+
+
+@pytest.mark.parametrize(("family", "epoch"), [("mlp", 1), ("boosting", 60)])
+def test_patience_ends_a_network_and_no_booster_in_a_replay(tmp_path: Path, family: str, epoch: int) -> None:
+    """Rounds of a booster are all fitted and read: none of them is too late to be chosen."""
+    data, run = plans.dataset(), Run.create(tmp_path / "run")
+    looks, sureness = (1, 10, 30, 60), (0.6, 0.55, 0.55, 0.7)
+    tables = [np.where(data.y == 1, sure, 1 - sure)[None] for sure in sureness]
+    run.save_out_of_fold(0, np.stack(tables))
+    trial = _trial(0, 0.5, index=looks.index(epoch), chosen_epoch=epoch, kept_epochs=looks, checkpoints=looks)
+    run.append_trial(replace(trial, family=family))
+    recipe, rng = Recipe(n_epochs=100, patience=2.0), np.random.default_rng(0)
+    history, honest = assembly.replay(run, data, _folds(data, 1), GREEDY, recipe, rng=rng, n_draws=0)
+    assert [history.epochs[0][int(kept)] for kept in honest.full.kept] == [epoch]
 
 
 def test_the_loss_of_many_tables_is_that_of_each() -> None:

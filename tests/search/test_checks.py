@@ -48,7 +48,7 @@ def _study(folder: Path, **changes: Any) -> Run:
     _frame().to_csv(folder / "table.csv", index=False)
     values = {
         "data": str(folder / "table.csv"), "target": "y", "trials": 2, "splits": 2, "repeats": 1, "epochs": 4,
-        "draws": 0, "seed": 1, "out": str(folder / "run"), "space": SPACE, **changes,
+        "draws": 0, "seed": 1, "out": str(folder / "run"), "space": SPACE, "families": ("mlp",), **changes,
     }  # fmt: skip
     return Run.open(study(check(values), command="test").run_path)
 
@@ -182,6 +182,39 @@ def test_fresh_seeds_give_other_but_similar_scores(run: Run, tmp_path: Path) -> 
     assert stored["share_of_luck"] == found.share_of_luck
     best = twin.load_json("summary.json")["best_single"]
     assert found.winner == best["score"]
+
+
+def test_fresh_seeds_are_scored_as_the_study_scored(tmp_path: Path) -> None:
+    """Ridge has no use for a seed: all scores come back, with weights of rows and a calibration."""
+    frame = _frame().assign(w=np.linspace(0.1, 3.0, N_ROWS))
+    frame.to_csv(tmp_path / "weighted.csv", index=False)
+    asked = {
+        "weights": "w",
+        "families": ("linear",),
+        "calibration": "temperature",
+        "drop": "nr",
+        "repeats": 2,
+    }
+    run = _study(tmp_path, data=str(tmp_path / "weighted.csv"), space={}, trials=3, **asked)
+    found, summary = checks.fresh_seeds(run.path, 1), run.load_json("summary.json")
+    assert abs(summary["ensemble"]["calibration"]["temperature"] - 1.0) > 0.01
+    assert found.winner == summary["best_single"]["score"] == pytest.approx(found.fresh_winner[0], rel=1e-6)
+    assert found.ensemble == pytest.approx(found.fresh_ensemble[0], rel=1e-6)
+
+
+def test_outer_folds_are_scored_with_the_weights_of_rows(tmp_path: Path) -> None:
+    weights = np.where(_frame()["y"] == "yes", 9.0, 1.0)
+    _frame().assign(w=weights).to_csv(tmp_path / "weighted.csv", index=False)
+    asked = {"weights": "w", "families": ("linear",), "drop": "nr"}
+    run = _study(tmp_path, data=str(tmp_path / "weighted.csv"), space={}, **asked)
+    found, prepared = checks.nested(run.path, 2), prepare(_config(run))
+    dataset = prepared.dataset
+    for fold, score in enumerate(found.scores):
+        inner = Run.open(run.path / "nested" / str(fold))
+        held = np.flatnonzero(~np.isin(dataset.row_ids, inner.load_arrays("rows.npz")["development"]))
+        p = Ensemble.load(inner.path / "ensemble").predict_table(dataset.table.take(held))
+        counted = weights[prepared.development[held]]
+        assert score == pytest.approx(METRICS["log_loss"].score(dataset.y[held], p, counted), rel=1e-6)
 
 
 def test_a_study_of_noise_shows_chance(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.config import ConfigError, StudyConfig, check, load, nearest, seconds, to_toml
+from search.config import PRESETS, ConfigError, StudyConfig, check, load, nearest, seconds, to_toml
 
 
 def write(path: Path, text: str) -> Path:
@@ -49,6 +49,21 @@ def test_durations_add(hours: int, minutes: int, rest: int) -> None:
 def test_without_anything_it_is_the_demo() -> None:
     assert load().demo == "breast_cancer"
     assert load() == load(None, {"trials": None})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_what_is_not_told_and_a_stored_configuration_stays(preset: str, tmp_path: Path) -> None:
+    config = check({"preset": preset})
+    assert {name: getattr(config, name) for name in PRESETS[preset]} == PRESETS[preset]
+    told = check({"preset": preset, "trials": 3, "families": "mlp"})
+    assert (told.trials, told.families, told.epochs) == (3, ("mlp",), PRESETS[preset]["epochs"])
+    assert load(write(tmp_path / "c.toml", to_toml(told)), {"demo": "wine"}) == told.model_copy(
+        update={"demo": "wine"}
+    )
+
+
+def test_the_usual_preset_is_good() -> None:
+    assert check({}) == check({"preset": "good"}) != check({"preset": "fast"})
 
 
 def test_flags_win_over_toml(tmp_path: Path) -> None:

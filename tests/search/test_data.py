@@ -125,6 +125,23 @@ def test_rows_without_a_group_stand_alone() -> None:
     assert "2 rows without a group stand alone" in dataset.notes
 
 
+def test_a_row_of_weight_zero_is_an_absent_row(frame: pd.DataFrame) -> None:
+    weights = np.tile([2.0, 0.0, 6.0, 4.0], len(frame) // 4)
+    absent = frame.copy()
+    absent.loc[weights == 0, ["a", "y"]] = [1e9, frame["y"].iloc[0]]
+    without = from_frame(frame.assign(w=weights)[weights > 0], "y", weights="w")
+    spoilt = from_frame(absent.assign(w=weights), "y", weights="w")
+    assert spoilt.fingerprint == without.fingerprint and spoilt.n_dropped == 0
+    assert np.array_equal(spoilt.row_ids, np.flatnonzero(weights))
+    assert np.array_equal(spoilt.row_weights, np.tile([0.5, 1.5, 1.0], len(frame) // 4))
+    assert f"{len(frame) // 4} rows of weight 0 were left out" in spoilt.notes
+    assert without.fingerprint != from_frame(frame[weights > 0], "y").fingerprint
+    wrong = ((0.0, 0.0, "only zeros"), (1.0, -1.0, "-1.0"), (1.0, np.nan, "nan"))
+    for usual, bad, said in wrong:
+        with pytest.raises(DataError, match=f"finite numbers, at least 0 and one above, got {said}"):
+            from_frame(frame.assign(w=[bad, *[usual] * (len(frame) - 1)]), "y", weights="w")
+
+
 def test_errors(frame: pd.DataFrame) -> None:
     for options in ({"groups": "group"}, {"time": "gg"}, {"drop": ["gr"]}):
         with pytest.raises(DataError, match=r"no column '.*'; the nearest is 'g'"):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,106 +19,20 @@ import pytest
 from ensemble import Ensemble
 from reports.leaderboard import leaderboard
 from search import flow, metrics
-from search.config import StudyConfig, check, to_toml
+from search.config import to_toml
 from search.preparation import prepare
 from search.progress import Progress
 from search.records import Run
 from search.run import main
 from search.splits import Folds
-from spaces import layers
-
-ROOT = Path(__file__).parents[2]
-assert layers  # imported so that Keras knows the layers of stored architectures
-SPACE: dict[str, Any] = {
-    "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
-    "dropout": 0.0,
-    "l1_on": False, "l2_on": False, "optimizer": "adam", "schedule": "constant", "batch_size": 32,
-    "learning_rate": {"low": 0.003, "high": 0.1, "log": True},
-}  # fmt: skip
-
-
-def _frame(n_rows: int = 96, seed: int = 0) -> pd.DataFrame:
-    """Numbers with gaps, a flag, a text column of any Unicode with gaps; rows in time order and in groups."""
-    rng = np.random.default_rng(seed)
-    x, gap = rng.normal(size=(2, n_rows))
-    flag = rng.random(n_rows) < 0.5
-    city = rng.choice(["Köln", "東京", "São Paulo"], n_rows).astype(object)
-    signal_ = 2.0 * x + gap + flag + (city == "東京") + 0.2 * rng.normal(size=n_rows)
-    frame = pd.DataFrame({"x": x, "gap": gap, "flag": flag, "città": city})
-    frame.loc[rng.random(n_rows) < 0.2, "gap"] = np.nan
-    frame.loc[rng.random(n_rows) < 0.1, "città"] = None
-    frame["site"] = rng.integers(0, 24, n_rows)
-    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(n_rows), "D")
-    frame["ill"] = np.where(signal_ > 0.7, "yes", "no")
-    frame["grade"] = np.array(["a", "b", "c"])[np.digitize(signal_, [-0.5, 1.5])]
-    frame["tall"], frame["wide"] = (signal_ > 0.7).astype(int), (x > 0).astype(int)
-    frame["price"], frame["cost"] = 1000.0 + 100.0 * signal_, x - 2.0 * flag
-    return frame
-
-
-TARGETS = ("ill", "grade", "tall", "wide", "price", "cost")
-
-
-def _config(folder: Path, *targets: str, frame: pd.DataFrame | None = None, **changes: Any) -> StudyConfig:
-    """A small study of the table on some of its targets; groups and time are features of no study."""
-    keys = {changes.get("groups"), changes.get("time_column")} & {"site", "day"}
-    columns = [c for c in (_frame() if frame is None else frame).columns if c not in TARGETS]
-    columns = [c for c in columns if c not in ("site", "day") or c in keys] + list(targets)
-    path = folder / "table.csv"
-    (_frame() if frame is None else frame)[columns].to_csv(path, index=False)
-    values = {
-        "data": str(path), "target": targets, "trials": 3, "splits": 3, "repeats": 1, "epochs": 8, "seed": 1,
-        "out": str(folder / "run"), "space": SPACE, **changes,
-    }  # fmt: skip
-    return check({name: value for name, value in values.items() if value is not None})
-
-
-def _done(config: StudyConfig) -> Run:
-    outcome = flow.study(config, command="test")
-    assert not outcome.is_interrupted and outcome.n_completed
-    run = Run.open(outcome.run_path)
-    assert run.is_finished
-    return run
-
-
-def _rows_of_entries(run: Run) -> dict[str, Any]:
-    board = leaderboard(run)
-    return {str(row["entry"]): row for _, row in board.iloc[:4].iterrows()}
-
-
-def _averaged(run: Run, frame: pd.DataFrame) -> np.ndarray:
-    """The ensemble's prediction by plain Keras: members by weight, the fold models of each equally."""
-    loaded = Ensemble.load(run.path / "ensemble")
-    table = loaded.schema.read(frame)
-    inputs = [a for a in (table.numbers, table.codes) if a.shape[1]]
-    total = np.zeros((len(frame), loaded.task.n_outputs))
-    for member in run.load_json("summary.json")["ensemble"]["members"]:
-        stored = run.weights(member["trial"])
-        model = keras.models.model_from_json(str(stored["architecture"]))
-        values = [stored[name] for name in sorted(stored) if name.startswith("weight_")]
-        n_models = len(values[0])
-        for index in range(n_models):
-            for variable, value in zip(model.weights, values, strict=True):
-                variable.assign(value[index])
-            output = np.asarray(model(inputs, training=False), np.float64)
-            units = output * stored["target_scale"][index] + stored["target_center"][index]
-            total += member["weight"] / n_models * units
-    return total
-
-
-def _new_rows() -> pd.DataFrame:
-    """Rows that were never seen, with a new category, other gaps and the columns in another order."""
-    new = _frame(40, seed=9)
-    new.loc[3, "città"] = "Atlantis"
-    new.loc[4, ["x", "gap", "città"]] = [np.inf, np.nan, None]
-    return new[[*reversed(new.columns)]]
+from tests.search.studies import ROOT, SPACE, averaged, config_of, done, entries_of, frame_of, new_rows
 
 
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    frame = _frame()
+    frame = frame_of()
     frame.loc[[5, 50], "ill"] = None
-    return _done(_config(tmp_path_factory.mktemp("binary"), "ill", frame=frame, trials=4, repeats=2))
+    return done(config_of(tmp_path_factory.mktemp("binary"), "ill", frame=frame, trials=4, repeats=2))
 
 
 def test_a_run_holds_everything(binary: Run) -> None:
@@ -142,7 +55,7 @@ def test_a_run_holds_everything(binary: Run) -> None:
 def test_scores_can_be_recomputed_from_what_is_stored(binary: Run) -> None:
     folds = Folds.load(binary.path / "splits.npz")
     assert (folds.n_repeats, folds.n_splits, folds.n_rows) == (2, 3, 94)
-    y = (_frame().drop(index=[5, 50])["ill"] == "yes").to_numpy(float)[:, None]
+    y = (frame_of().drop(index=[5, 50])["ill"] == "yes").to_numpy(float)[:, None]
     for trial in binary.trials():
         chosen = binary.out_of_fold(trial.number)[trial.chosen_index]
         assert not np.isnan(chosen).any()
@@ -152,7 +65,7 @@ def test_scores_can_be_recomputed_from_what_is_stored(binary: Run) -> None:
 
 
 def test_the_ensemble_beats_chance_and_its_score_is_the_cross_fitted_one(binary: Run) -> None:
-    entries = _rows_of_entries(binary)
+    entries = entries_of(binary)
     assert list(entries) == ["dummy", "linear", "best single", "ensemble"]
     assert entries["ensemble"]["score"] < 0.8 * entries["dummy"]["score"]
     summary = binary.load_json("summary.json")
@@ -163,28 +76,28 @@ def test_the_ensemble_beats_chance_and_its_score_is_the_cross_fitted_one(binary:
 def test_the_ledger_knows_every_decision(binary: Run) -> None:
     events = pd.DataFrame(binary.events())
     counts = events.stage.value_counts().to_dict()
-    assert counts == {"epoch": 4, "propose": 2, "winner": 1, "members": 1, "weights": 1}
+    assert counts == {"epoch": 4, "propose": 2, "winner": 1, "members": 1}
     assert events[events.stage == "winner"].nats.item() == pytest.approx(np.log(4))
 
 
 def test_the_loaded_ensemble_is_the_average_of_its_stored_models(binary: Run) -> None:
-    new = _new_rows()
+    new = new_rows()
     found = Ensemble.load(binary.path / "ensemble").predict_raw(new)
     assert np.isfinite(found).all() and found.std() > 0.1
-    assert np.abs(found - _averaged(binary, new)).max() < 1e-6
+    assert np.abs(found - averaged(binary, new)).max() < 1e-6
 
 
 def test_another_process_predicts_the_same(binary: Run, tmp_path: Path) -> None:
     new, out = tmp_path / "new.csv", tmp_path / "out.csv"
-    _new_rows().to_csv(new, index=False)
+    new_rows().to_csv(new, index=False)
     words = ["predict", str(binary.path), str(new), "-o", str(out)]
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", "search.run", *words], cwd=ROOT, capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (finished.returncode, finished.stderr) == (0, "")
     answer = pd.read_csv(out)
-    expected = _averaged(binary, pd.read_csv(new))[:, 0]
+    expected = averaged(binary, pd.read_csv(new))[:, 0]
     assert np.abs(answer["probability_yes"] - expected).max() < 1e-6
     assert list(answer["ill"]) == ["yes" if p > 0.5 else "no" for p in expected]
 
@@ -193,30 +106,30 @@ def test_the_same_seed_is_the_same_study_and_another_is_not(tmp_path: Path) -> N
     boards = []
     for name, seed in (("one", 3), ("two", 3), ("other", 4)):
         (tmp_path / name).mkdir()
-        config = _config(
+        config = config_of(
             tmp_path / name, "grade", groups="site", sampler="random", seed=seed, splits=2, epochs=4
         )
-        run = _done(config)
+        run = done(config)
         board = leaderboard(run)
         boards.append(board[[c for c in board.columns if "seconds" not in c and "memory" not in c]])
         facts, folds = run.load_json("run.json"), Folds.load(run.path / "splits.npz")
         assert facts["task"]["kind"] == "multiclass" and facts["dataset"]["n_columns"] == 4
-        sites = _frame()["site"].to_numpy()
+        sites = frame_of()["site"].to_numpy()
         for member in folds.members():
             assert not set(sites[member.train]) & set(sites[member.held])
-        predicted = Ensemble.load(run.path / "ensemble").predict_raw(_new_rows())
+        predicted = Ensemble.load(run.path / "ensemble").predict_raw(new_rows())
         assert np.allclose(predicted.sum(axis=1), 1.0, atol=1e-5)
-        assert np.abs(predicted - _averaged(run, _new_rows())).max() < 1e-6
+        assert np.abs(predicted - averaged(run, new_rows())).max() < 1e-6
     pd.testing.assert_frame_equal(boards[0], boards[1], check_exact=True)
     assert not np.array_equal(boards[0]["score"], boards[2]["score"])
 
 
 def test_sealed_rows_appear_nowhere(tmp_path: Path) -> None:
-    frame = _frame()
+    frame = frame_of()
     frame["code"] = [f"row {n}" for n in range(len(frame))]
     frame.loc[7, ["tall", "wide"]] = np.nan
-    run = _done(
-        _config(
+    run = done(
+        config_of(
             tmp_path,
             "tall",
             "wide",
@@ -239,46 +152,46 @@ def test_sealed_rows_appear_nowhere(tmp_path: Path) -> None:
         assert run.out_of_fold(trial.number).shape[1:] == (1, len(development), 2)
     assert Folds.load(run.path / "splits.npz").n_rows == len(development)
     assert "row " + str(min(sealed)) not in (run.path / "ensemble" / "ensemble.json").read_text().split('"')
-    predicted = Ensemble.load(run.path / "ensemble").predict_raw(_new_rows().assign(code="new"))
+    predicted = Ensemble.load(run.path / "ensemble").predict_raw(new_rows().assign(code="new"))
     assert predicted.shape == (40, 2) and np.abs(predicted.sum(axis=1) - 1.0).max() > 0.05
 
 
 @pytest.mark.parametrize("holdout", [0.0, 0.25])
 def test_rows_without_a_target_are_counted(tmp_path: Path, holdout: float) -> None:
-    frame = _frame()
+    frame = frame_of()
     frame.loc[[5, 50], "ill"] = None
-    dataset = prepare(_config(tmp_path, "ill", frame=frame, holdout=holdout)).dataset
+    dataset = prepare(config_of(tmp_path, "ill", frame=frame, holdout=holdout)).dataset
     assert dataset.n_dropped == 2
     assert any("2 rows without a target" in note for note in dataset.notes)
 
 
 def test_a_refit_learns_from_all_rows(tmp_path: Path) -> None:
-    run = _done(
-        _config(tmp_path, "price", "cost", final="refit", sampler="cmaes", repeats=2, splits=2, epochs=20)
+    run = done(
+        config_of(tmp_path, "price", "cost", final="refit", sampler="cmaes", repeats=2, splits=2, epochs=20)
     )
     assert run.load_json("run.json")["task"]["kind"] == "regression"
     loaded = Ensemble.load(run.path / "ensemble")
     assert run.load_json("summary.json")["ensemble"]["final"] == "refit"
-    frame = _frame()
+    frame = frame_of()
     for candidate in loaded.candidates:
         assert candidate.n_members == 2  # one for each repeat
         expected = frame[["price", "cost"]].mean().to_numpy()
         assert np.allclose(candidate.target_center, expected)
-    fold_models = _averaged(run, frame)
+    fold_models = averaged(run, frame)
     predicted = loaded.predict(frame)
     assert predicted.shape == (96, 2)
     assert not np.allclose(predicted, fold_models)
     for target, name in enumerate(("price", "cost")):
         assert np.corrcoef(predicted[:, target], frame[name])[0, 1] > 0.7
-    assert _rows_of_entries(run)["ensemble"]["score"] < _rows_of_entries(run)["dummy"]["score"]
+    assert entries_of(run)["ensemble"]["score"] < entries_of(run)["dummy"]["score"]
 
 
 def test_time_is_respected_and_a_grid_is_exhausted(tmp_path: Path) -> None:
-    config = _config(
+    config = config_of(
         tmp_path, "ill", time_column="day", sampler="grid", repeats=None, trials=30, epoch_choice="inner",
-        space={**SPACE, "learning_rate": [0.01, 0.05]},
+        space={**SPACE, "label_smoothing": 0.0, "learning_rate": [0.01, 0.05]},
     )  # fmt: skip
-    run = _done(config)
+    run = done(config)
     assert sorted(t.config["learning_rate"] for t in run.trials()) == [0.01, 0.05]
     assert "exhausted after 2 trials" in run.load_json("summary.json")["stop_reason"]
     folds = Folds.load(run.path / "splits.npz")
@@ -286,15 +199,15 @@ def test_time_is_respected_and_a_grid_is_exhausted(tmp_path: Path) -> None:
     assert all(member.train.max() < member.held.min() for member in folds.members())
     assert {trial.way for trial in run.trials()} == {"looped"}
     assert "epoch" not in {event["stage"] for event in run.events()}
-    new = _new_rows()
-    assert np.abs(Ensemble.load(run.path / "ensemble").predict_raw(new) - _averaged(run, new)).max() < 1e-6
+    new = new_rows()
+    assert np.abs(Ensemble.load(run.path / "ensemble").predict_raw(new) - averaged(run, new)).max() < 1e-6
 
 
 def test_keras_tuner_proposes_as_well(tmp_path: Path) -> None:
-    config = _config(
+    config = config_of(
         tmp_path, "ill", tuner="keras-tuner", oracle="bayesian", metric="auc", splits=2, epochs=3
     )
-    run = _done(config)
+    run = done(config)
     assert [t.status for t in run.trials()] == ["completed"] * 3
     assert len({t.config["learning_rate"] for t in run.trials()}) == 3
     assert run.load_json("run.json")["is_higher_better"] is True
@@ -306,7 +219,7 @@ def test_keras_tuner_proposes_as_well(tmp_path: Path) -> None:
 def test_the_leak_budget_ends_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.budget.is_enough", lambda honest, in_sample: len(honest) == 3)
     small = {"splits": 2, "epochs": 3, "draws": 0, "audit": False}
-    run = _done(_config(tmp_path, "ill", trials=9, leak_budget=True, **small))
+    run = done(config_of(tmp_path, "ill", trials=9, leak_budget=True, **small))
     did = run.load_json("summary.json")["leak_budget"]
     assert did["has_stopped"] and did["n_trials"] == len(run.trials()) == 3
     assert run.load_json("summary.json")["stop_reason"].startswith("another trial is not worth its leak")
@@ -328,20 +241,21 @@ def _interrupt_after(n_done: int) -> Callable[..., None]:
 
 def test_an_interruption_keeps_everything_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Progress, "update", _interrupt_after(2))
-    outcome = flow.study(_config(tmp_path, "ill", trials=9, splits=2, epochs=3), command="test")
+    outcome = flow.study(config_of(tmp_path, "ill", trials=9, splits=2, epochs=3), command="test")
     run = Run.open(outcome.run_path)
     assert outcome.is_interrupted and outcome.n_completed == len(run.trials()) == 2
     assert not run.is_finished and "interrupted after 2" in run.load_json("summary.json")["stop_reason"]
-    new = _new_rows()
-    assert np.abs(Ensemble.load(run.path / "ensemble").predict_raw(new) - _averaged(run, new)).max() < 1e-6
+    new = new_rows()
+    assert np.abs(Ensemble.load(run.path / "ensemble").predict_raw(new) - averaged(run, new)).max() < 1e-6
     assert run.has("report.md") and run.has("trials.csv")
 
 
 def test_ctrl_c_ends_the_command_with_130_and_the_parent_never_imports_tensorflow(tmp_path: Path) -> None:
     config = tmp_path / "study.toml"
-    config.write_text(to_toml(_config(tmp_path, "ill", trials=100_000, splits=2, epochs=3)))
-    code = (
-        "import sys; from search.run import main; code = main(sys.argv[1:]);"
+    config.write_text(to_toml(config_of(tmp_path, "ill", trials=100_000, splits=2, epochs=3)))
+    code = (  # a shell's background job, as this test may be, has its children ignore Ctrl-C
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from search.run import main; code = main(sys.argv[1:]);"
         "print([m for m in ('tensorflow', 'keras') if m in sys.modules], file=sys.stderr); sys.exit(code)"
     )
     process = subprocess.Popen(
@@ -349,12 +263,15 @@ def test_ctrl_c_ends_the_command_with_130_and_the_parent_never_imports_tensorflo
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     lines, until = tmp_path / "run" / "trials.jsonl", time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None:
-        if lines.exists() and len(lines.read_text().splitlines()) >= 2:
-            break
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        while time.monotonic() < until and process.poll() is None:
+            if lines.exists() and len(lines.read_text().splitlines()) >= 2:
+                break
+            time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert "Traceback" not in err and "completed trials are kept" in err
     assert err.splitlines()[-1] == "[]"
@@ -372,7 +289,7 @@ def test_no_valid_model_is_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFix
         "epochs": 5,
         "space": {**SPACE, "learning_rate": {"low": 1e37, "high": 1e38, "log": True}},
     }
-    config.write_text(to_toml(_config(tmp_path, "price", **values)))
+    config.write_text(to_toml(config_of(tmp_path, "price", **values)))
     assert main(["study", "--config", str(config)]) == 3
     shown = capsys.readouterr()
     assert "no trial ended with a valid model" in shown.err and "Traceback" not in shown.err

@@ -9,8 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.config import StudyConfig, check
-from search.preparation import PURPOSES, LeakError, Seeds, findings_of, prepare, read_dataset
+from search.config import ConfigError, StudyConfig, check
+from search.preparation import (
+    PURPOSES,
+    LeakError,
+    Seeds,
+    families_of,
+    findings_of,
+    has_networks,
+    prepare,
+    read_dataset,
+)
+from spaces.families import FAMILIES
 
 N_ROWS = 100
 
@@ -41,6 +51,44 @@ def test_development_and_sealed_are_the_rows_that_have_a_target(tmp_path: Path) 
     place = [column.name for column in prepared.dataset.schema.numbers].index("x")
     read = prepared.dataset.table.numbers[:, place]
     assert read == pytest.approx(frame["x"].to_numpy()[prepared.development], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "metric", "is_stratified"),
+    [(None, "log_loss", False), (None, "auc", True), (True, "log_loss", True), (False, "auc", False)],
+)
+def test_folds_keep_class_shares_only_where_it_flatters_no_score(
+    tmp_path: Path, asked: bool | None, metric: str, is_stratified: bool
+) -> None:
+    prepared = prepare(_config(tmp_path, _frame(), metric=metric, stratify=asked))
+    n_yes = [prepared.dataset.y[member.held].sum() for member in prepared.folds.members()]
+    assert bool(max(n_yes) - min(n_yes) <= 1) is is_stratified
+    assert ("not stratified" in prepared.folds.reason) is not is_stratified
+
+
+def test_weights_are_read_and_are_no_feature(tmp_path: Path) -> None:
+    prepared = prepare(_config(tmp_path, _frame().assign(w=np.arange(N_ROWS) % 4), weights="w", holdout=0.2))
+    dataset = prepared.dataset
+    assert "w" not in [column.name for column in dataset.schema.columns]
+    assert sorted([*prepared.development, *prepared.sealed]) == [i for i in range(N_ROWS) if i % 4]
+    assert dataset.row_weights is not None and dataset.row_weights.mean() == pytest.approx(1.0)
+    ratio = dataset.row_weights / (prepared.development % 4)
+    assert np.allclose(ratio, ratio[0])
+
+
+def test_families_are_known_installed_and_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert families_of(check({"families": ["linear", "mlp", "linear"]})) == ("linear", "mlp")
+    assert families_of(check({"families": "all"})) == tuple(
+        f.name for f in FAMILIES.values() if f.is_installed
+    )
+    assert has_networks(check({"families": ["linear", "tabm"]}))
+    assert not has_networks(check({"families": ["linear", "boosting"]}))
+    with pytest.raises(ConfigError, match=r"families must be all, or some of mlp, .*, got 'forest'"):
+        families_of(check({"families": ["linear", "forest"]}))
+    monkeypatch.setattr("spaces.families.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="'catboost' needs the package catboost: pip install catboost"):
+        families_of(check({"families": ["catboost"]}))
+    assert "catboost" not in families_of(check({"families": "all"}))
 
 
 def test_sealed_rows_reach_nothing(tmp_path: Path) -> None:

@@ -65,11 +65,15 @@ def test_flags_reach_the_study(asked: dict, capsys: pytest.CaptureFixture[str]) 
         "--sampler",
         "qmc",
     ]
+    words += ["--weights", "w", "--no-stratify", "--families", "linear", "--families", "boosting"]
+    words += ["--ensemble", "diverse", "--calibration", "none", "--preset", "fast"]
     assert main(words) == 0
     config = asked["config"]
     assert (config.data, config.target, config.trials, config.time) == ("my table.csv", ("y", "z"), 7, 5400.0)
     assert (config.time_column, config.max_failures, config.holdout) == ("t", 2, 0.2)
     assert (config.drop, config.sampler) == (("id",), "qmc")
+    assert (config.weights, config.stratify, config.families) == ("w", False, ("linear", "boosting"))
+    assert (config.ensemble, config.calibration, config.preset) == ("diverse", "none", "fast")
     assert asked["command"].startswith("python -m search.run study 'my table.csv' --target y")
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == str(asked["outcome"].run_path) and "best single" in out

@@ -71,6 +71,7 @@ class Objective:
             out_of_fold=np.full((n, 2, 5, 1), number, np.float32),
             weights=[np.full((4, 2), number)],
             architecture="{}",
+            way="stacked" if family == "mlp" else "fitted",
         )
         return trial, trained
 
@@ -81,8 +82,10 @@ def run(tmp_path: Path) -> Run:
 
 
 def _study(run: Run, objective: Objective, proposer: Proposer, budget: Budget, **changes: Any) -> Study:
-    arguments: dict[str, Any] = {"is_adaptive": True, "on_trial": lambda trial, trials: None, **changes}
-    return Study(run, Ledger(run), proposer, objective, "mlp", budget=budget, **arguments)  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {
+        "families": ("mlp",), "is_adaptive": True, "on_trial": lambda trial, trials: None, **changes
+    }  # fmt: skip
+    return Study(run, Ledger(run), proposer, objective, budget=budget, **arguments)  # type: ignore[arg-type]
 
 
 def _statuses(run: Run) -> list[str]:
@@ -197,6 +200,42 @@ def test_every_decision_is_in_the_ledger_for_what_it_costs(run: Run) -> None:
     prunings = ledger[ledger.stage == "prune"]
     assert list(prunings.trial) == [N_STARTUP] and list(prunings.chosen) == ["kept"]
     assert np.allclose(prunings.nats, math.log(2))
+
+
+def _of_family(family: str, number: int) -> dict[str, Any]:
+    return {"family": family, f"{family}.x": number}
+
+
+def test_networks_are_compared_with_networks_and_nothing_else_is_pruned(run: Run) -> None:
+    """Rounds of a booster are no epochs: its curve sets no ceiling, and none is set for it."""
+    others = [_of_family(name, n) for n, name in enumerate(("boosting", "linear") * N_STARTUP)]
+    networks = [_of_family("mlp", n) for n in range(N_STARTUP + 1)]
+    last = [_of_family("boosting", 99), _of_family("mlp", 99)]
+    configs = [*others, *networks, *last]
+    objective = Objective(lambda n: (0.9, 0.8, 0.8, 0.1) if n >= len(configs) - 2 else CURVE)
+    _study(
+        run, objective, Proposer(run, configs), Budget(len(configs)), families=("mlp", "boosting", "linear")
+    ).run_all()
+    first = len(others)
+    assert [objective.ceilings[n] for n in range(first + N_STARTUP)] == [{}] * (first + N_STARTUP)
+    assert objective.ceilings[first + N_STARTUP] == objective.ceilings[len(configs) - 1] == {16: 0.5}
+    assert objective.ceilings[len(configs) - 2] == {}
+    assert _statuses(run) == ["completed"] * (len(configs) - 1) + ["pruned"]
+    trial = run.trials()[0]
+    assert (trial.family, dict(trial.config)) == ("boosting", {"x": 0}), "its own names, without the prefix"
+    prunings = Ledger(run).read().query("stage == 'prune'")
+    assert list(prunings.trial) == [first + N_STARTUP, len(configs) - 1]
+
+
+def test_models_that_are_too_large_are_not_kept_if_the_seed_gives_them_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "MOST_STORED_BYTES", 10)
+    configs = [_of_family("boosting", 0), _of_family("mlp", 1)]
+    budget, families = Budget(2), ("mlp", "boosting")
+    _study(run, Objective(lambda n: CURVE), Proposer(run, configs), budget, families=families).run_all()
+    assert not run.has("weights/00000.npz") and run.has("weights/00001.npz")
+    assert run.has("oof/00000.npy"), "predictions are kept in any case"
 
 
 @pytest.mark.parametrize(("choice", "nats"), [("fold", 4 * math.log(4)), ("inner", None), ("fixed", None)])

@@ -92,7 +92,7 @@ def test_a_child_that_died_idle_is_one_failure(running: TrainingProcess) -> None
 def test_the_child_is_renewed_after_some_programs(
     running: TrainingProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running._stop()
+    running.stop()
     monkeypatch.setattr(process_module, "N_PROGRAMS_PER_PROCESS", 2)
     pids, traced = [], []
     for width in (16, 16, 24, 16):
@@ -102,9 +102,11 @@ def test_the_child_is_renewed_after_some_programs(
     assert pids[0] == pids[1] == pids[2] != pids[3]
 
 
-def test_leaving_ends_the_child(running: TrainingProcess) -> None:
+def test_the_child_starts_with_the_first_request_and_leaving_ends_it() -> None:
     data = plans.dataset()
     with TrainingProcess(plans.plan(), "log_loss", data.task) as process:
+        assert process._child is None
+        _check_it_works(process)
         child = process._child
         assert child.is_alive()
     assert not child.is_alive()

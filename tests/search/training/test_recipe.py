@@ -33,6 +33,11 @@ from search.training.recipe import (
         ({"dropout_schedule": "cosine"}, "'cosine'"),
         ({"beta2": 1.0}, "beta2 lies in .*not 1.0"),
         ({"label_smoothing": -0.1}, "label_smoothing lies in .*not -0.1"),
+        ({"clip_norm": -1.0}, "clip_norm is finite and at least 0, not -1.0"),
+        ({"clip_value": math.inf}, "clip_value is finite .*not inf"),
+        ({"max_norm": math.nan}, "max_norm is finite .*not nan"),
+        ({"class_weight": "equal"}, "class_weight is .*not 'equal'"),
+        ({"class_weight": (1.0, 0.0)}, r"number above 0 .*not \(1.0, 0.0\)"),
         ({"batch_size": 0}, "not 0 and 100"),
         ({"n_epochs": 0}, "not 32 and 0"),
     ],
@@ -67,7 +72,10 @@ def test_steps_leave_out_at_most_one_row(n_rows: int, batch_size: int) -> None:
     assert sum(batches) == n_rows or n_rows % batch == 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+FALLING = tuple(name for name in SCHEDULES if name not in ("one_cycle", "ramp"))
+
+
+@pytest.mark.parametrize("schedule", FALLING)
 def test_learning_rates(schedule: str) -> None:
     rates = learning_rates(Recipe(learning_rate=0.2, schedule=schedule, n_epochs=10), 7)
     assert rates.shape == (70,) and rates.dtype == np.float32
@@ -77,10 +85,25 @@ def test_learning_rates(schedule: str) -> None:
         "cosine": (0.1, 0.1 * (1 + math.cos(0.75 * math.pi)), 0.1 * (1 + math.cos(math.pi * 69 / 70))),
         "flat_cosine": (0.2, 0.1, 0.1 * (1 + math.cos(math.pi * 68 / 70))),
         "exponential": (0.02, 0.2 * 0.01**0.75, 0.2 * 0.01 ** (69 / 70)),
+        "piecewise": (0.02, 0.002, 0.002),
+        "power": (0.2 / 6, 0.2 / 8.5, 0.2 / (1 + 690 / 70)),
     }[schedule]
     assert rates[[35, 69]] == pytest.approx([at[0], at[2]], rel=1e-5)
     twice = learning_rates(Recipe(learning_rate=0.2, schedule=schedule, n_epochs=20), 4)
     assert twice[60] == pytest.approx(at[1], rel=1e-5)
+
+
+def test_one_cycle_rises_to_the_peak_and_ends_far_below_its_start() -> None:
+    rates = learning_rates(Recipe(learning_rate=0.2, schedule="one_cycle", n_epochs=10), 10)
+    assert rates[[0, 45, 90]] == pytest.approx([0.02, 0.2, 0.02], rel=1e-5)
+    assert rates.argmax() == 45 and rates[-1] < 0.003
+    assert np.diff(rates[:46]) == pytest.approx(np.full(45, 0.004), rel=1e-3)
+
+
+def test_a_ramp_is_even_in_the_logarithm() -> None:
+    rates = learning_rates(Recipe(learning_rate=10.0, schedule="ramp", n_epochs=6), 100).astype(float)
+    assert rates[0] == pytest.approx(1e-5) and rates[-1] < 10.0
+    assert np.diff(np.log10(rates)) == pytest.approx(np.full(599, 0.01), rel=1e-2)
 
 
 def test_dropout_factors_are_those_of_the_learning_rate() -> None:
