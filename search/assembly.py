@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.architecture import check_architecture
 from ensemble.calibration import Calibration
 from ensemble.model import Candidate, Ensemble
 from reports.estimates import Honest, estimate
@@ -23,7 +24,8 @@ from search.records import Run, Trial
 from search.splits import Folds
 from search.training.recipe import Recipe
 from search.training.workshop import Workshop
-from spaces.families import FAMILIES
+from spaces.families import family_of
+from spaces.signature import Signature
 
 Array = NDArray[Any]
 
@@ -149,7 +151,7 @@ def choose(table: CandidateTable, combiner: Combiner) -> Choice:
 
 def architecture_of(trial: Trial) -> str:
     """What two trials share when they differ in numbers alone."""
-    return json.dumps([trial.family, FAMILIES[trial.family].structure(trial.config)], default=str)
+    return json.dumps([trial.family, family_of(trial.family).structure(trial.config)], default=str)
 
 
 def replay(
@@ -171,10 +173,18 @@ def replay(
         time=dataset.time,
         has_epochs=recipe.epoch_choice in ("common", "fold"),
         fold_of_row=folds.fold_of_row if recipe.epoch_choice == "fold" else None,
-        is_watched=lambda trial: FAMILIES[trial.family].is_network,
+        is_watched=lambda trial: family_of(trial.family).is_network,
         row_weights=dataset.row_weights,
     )
     return history, estimate(history, combiner.rule(recipe), rng=rng, n_draws=n_draws)
+
+
+def check_model(name: str, signature: Signature) -> None:
+    """Refuse a model of the user's that cannot be trained or saved, before anything is trained."""
+    family = family_of(name)
+    config = family.first_configs(signature)[0]
+    family.training(config, signature)
+    check_architecture(family.build(config, signature).to_json())
 
 
 def restore(run: Run, dataset: Dataset, objective: Objective, trials: Sequence[Trial]) -> None:

@@ -142,6 +142,9 @@ class StudyConfig(BaseModel):
     """Failed trials in a row that end the study."""
     families: Annotated[Names, Field(min_length=1)] = PRESETS["good"]["families"]
     """Kinds of model that are searched; all: every one that is installed."""
+    model: Name | None = None
+    """A model of one's own, package.module:function with ``build(hp)`` or ``build(trial)``, searched in place
+    of the families."""
     ensemble: Literal["auto", "greedy", "bagged", "convex", "diverse", "uniform", "best"] = "auto"
     """How members and weights are chosen; auto: by the method that is best on rows that did not choose."""
     calibration: Literal["auto", "none", "temperature", "isotonic"] = "auto"

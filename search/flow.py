@@ -51,6 +51,8 @@ def study(config: StudyConfig, *, command: str) -> Outcome:
     """Run a study from its configuration to the finished run folder."""
     start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
+    if config.model is not None:
+        assembly.check_model(config.model, prepared.signature)
     run = Run.create(config.out or free_place(config))
     with Progress(config.trials, prepared.metric.name, budget_seconds=config.time) as progress:
         _announce(progress, prepared)

@@ -14,7 +14,7 @@ from search.audit import Finding, audit, columns_to_drop, near_duplicates, stric
 from search.config import ConfigError, StudyConfig
 from search.data import Dataset, demo, from_frame, read_table
 from search.splits import Folds, make_folds, seal
-from spaces.families import FAMILIES
+from spaces.families import FAMILIES, family_of
 from spaces.joint import space_of
 from spaces.signature import Signature
 from spaces.space import Space
@@ -196,7 +196,9 @@ def stratifies(config: StudyConfig, metric: metrics.Metric) -> bool:
 
 
 def families_of(config: StudyConfig) -> tuple[str, ...]:
-    """The families that are searched; ``all`` stands for every one that is installed.
+    """The families that are searched: the user's own model alone, or those that are named.
+
+    ``all`` stands for every one that is installed.
 
     Raises
     ------
@@ -204,6 +206,10 @@ def families_of(config: StudyConfig) -> tuple[str, ...]:
         If a name is unknown, or what its family needs is not installed.
     """
     names = config.families
+    if config.model is not None:
+        if ":" not in config.model:
+            raise ConfigError(f"a model must be named package.module:function, got {config.model!r}")
+        return (config.model,)
     if names == ("all",):
         return tuple(family.name for family in FAMILIES.values() if family.is_installed)
     for name in names:
@@ -217,7 +223,7 @@ def families_of(config: StudyConfig) -> tuple[str, ...]:
 
 def has_networks(config: StudyConfig) -> bool:
     """Whether a family that is searched needs TensorFlow."""
-    return any(FAMILIES[name].is_network for name in families_of(config))
+    return any(family_of(name).is_network for name in families_of(config))
 
 
 def read_dataset(config: StudyConfig) -> Dataset:

@@ -73,6 +73,9 @@ def study(
         list[str] | None,
         typer.Option(metavar="NAME", help="Kind of model, or all; repeatable. [default: by preset]"),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODULE:BUILD", help="Search a model of your own: build(hp).")
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Configurations to try. [default: by preset]")
     ] = None,

@@ -14,7 +14,7 @@ from search.proposers import Proposal, Proposer
 from search.pruning import ceilings
 from search.records import Run, Trial, utc_now
 from search.training.trained import Trained
-from spaces.families import FAMILIES
+from spaces.families import family_of
 from spaces.joint import split
 
 MOST_DUPLICATES_IN_A_ROW = 50
@@ -99,7 +99,7 @@ class Study:
             again = replace(first, number=proposal.number, status="duplicate", duplicate_of=first.number)
             return replace(again, fit_seconds=0.0, started=utc_now(), finished=utc_now()), None
         family, config = split(self.families, proposal.config)
-        limits = self._limits() if FAMILIES[family].is_network else {}
+        limits = self._limits() if family_of(family).is_network else {}
         trial, trained = self.objective.evaluate(proposal.number, family, config, limits)
         if trained is not None:
             self._first_of[_key(proposal)] = trial
@@ -108,7 +108,7 @@ class Study:
 
     def _limits(self) -> dict[int, float]:
         """Pruning: networks are compared with networks, whose epochs are their clock."""
-        networks = (t for t in self.trials if t.status == "completed" and FAMILIES[t.family].is_network)
+        networks = (t for t in self.trials if t.status == "completed" and family_of(t.family).is_network)
         return ceilings([(t.checkpoints, t.curve) for t in networks], self.objective.defaults.looks)
 
     def _enter_looks(self, trial: Trial, limits: dict[int, float]) -> None:

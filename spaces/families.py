@@ -107,6 +107,10 @@ class Family:
         dials: dict[str, float] = self._module.dials(config)
         return dials
 
+    def training(self, config: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
+        """How a network is trained beyond its configuration; a user's model says it when it is compiled."""
+        return {}
+
     @property
     def fitted(self) -> Fitted:
         """What a family that is no network can do."""
@@ -131,3 +135,12 @@ FAMILIES: dict[str, Family] = {
         Family("catboost", "spaces.boosting_catboost", package="catboost"),
     )
 }
+
+
+def family_of(name: str) -> Family:
+    """The family of this name, or that of a user's own model, ``package.module:function``."""
+    if ":" not in name:
+        return FAMILIES[name]
+    from spaces.hypermodel import Hypermodel
+
+    return cast(Family, Hypermodel(name))

@@ -21,6 +21,7 @@ from spaces.mlp import ACTIVATION_OF_TASK
 from spaces.parameters import Choice, Float, Int, Parameter, SpaceError, Value
 from spaces.signature import Signature
 from spaces.space import Condition, Config, Space
+from spaces.startup import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -223,6 +224,7 @@ class Hypermodel:
 
         inner = self._inner(config)
         logits = read_compiled(inner).is_logits if inner.compiled else False
+        inner.compiled = False  # the engine trains it; an optimizer has no place in a saved architecture
         shown = features({}, signature)
         try:
             output = inner(shown.encoded)
@@ -255,11 +257,13 @@ class Hypermodel:
         return dict(compiled.training)
 
     def _inner(self, config: Mapping[str, Any]) -> Any:
+        import_tensorflow()
         return build_with(load_build(self.name), config, _space_at(self.name))
 
 
 @lru_cache(maxsize=8)
 def _space_at(path: str) -> Space:
+    import_tensorflow()
     return space_of_build(load_build(path))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from spaces.families import FAMILIES
+from spaces.families import FAMILIES, family_of
 from spaces.parameters import Choice, Parameter, SpaceError, Value
 from spaces.signature import Signature
 from spaces.space import Condition, Config, Space
@@ -32,7 +32,7 @@ def space_of(names: Sequence[str], signature: Signature, overrides: Mapping[str,
     SpaceError
         If an override names no parameter of these families, or breaks a rule of `Space.override`.
     """
-    spaces = {name: FAMILIES[name].space(signature) for name in names}
+    spaces = {name: family_of(name).space(signature) for name in names}
     shared = {key: value for key, value in overrides.items() if key not in FAMILIES}
     _check_names(shared, spaces)
     for name, space in spaces.items():
@@ -109,7 +109,7 @@ def first_configs(names: Sequence[str], space: Space, signature: Signature) -> l
 
 
 def _named(family: str, names: Sequence[str], signature: Signature) -> list[Config]:
-    configs = FAMILIES[family].first_configs(signature)
+    configs = family_of(family).first_configs(signature)
     if len(names) == 1:
         return [dict(config) for config in configs]
     return [{FAMILY: family, **{f"{family}.{key}": v for key, v in config.items()}} for config in configs]

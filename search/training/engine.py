@@ -22,10 +22,10 @@ from search.training.craft import Craft, class_weights
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
-from search.training.recipe import Recipe, new_optimizer
+from search.training.recipe import Recipe, new_optimizer, recipe_for
 from search.training.trained import Request, Trained
 from search.training.trainers import FitTrainer, LoopedTrainer, NetworkTrainer, StackedTrainer, way_of
-from spaces.families import FAMILIES
+from spaces.families import family_of
 
 Array = NDArray[Any]
 MOST_TRAINING_ROWS_SCORED = 2000
@@ -212,12 +212,12 @@ class Engine:
 
 
 def _job_of(request: Request) -> Job:
-    family = FAMILIES[request.family]
+    family = family_of(request.family)
     return Job(
         structure=(request.family, family.structure(request.config)),
         build=lambda: family.build(request.config, request.signature),
         kind=request.signature.task.kind,
-        recipe=request.recipe,
+        recipe=recipe_for(family.training(request.config, request.signature), request.recipe),
         dials=family.dials(request.config),
         seed=request.seed,
         ceilings=request.ceilings,

@@ -100,6 +100,9 @@ def _serve(pipe: Connection, plan: Plan, metric: str, task: Task, n_threads: int
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import tensorflow as tf
 
+    tf.get_logger().setLevel(
+        "ERROR"
+    )  # a user's layer that cannot be batched is run in a loop, and that is fine
     tf.config.threading.set_intra_op_parallelism_threads(n_threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from search.training.engine import Engine

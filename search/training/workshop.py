@@ -8,7 +8,7 @@ from search.training.fitting import FittingProcesses
 from search.training.plan import Plan
 from search.training.process import TrainingProcess
 from search.training.trained import Request, Trained
-from spaces.families import FAMILIES
+from spaces.families import family_of
 from spaces.task import Task
 
 
@@ -44,5 +44,5 @@ class Workshop:
 
     def train(self, request: Request) -> Trained:
         """Train all members of one configuration; raises `TrainingFailed`."""
-        trains: Trains = self._networks if FAMILIES[request.family].is_network else self._others
+        trains: Trains = self._networks if family_of(request.family).is_network else self._others
         return trains.train(request)
