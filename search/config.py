@@ -117,6 +117,7 @@ class StudyConfig(BaseModel):
     splits: Annotated[int, Field(ge=1)] | None = None
     """Folds; 1 means one holdout."""
     repeats: Annotated[int, Field(ge=1)] | None = None
+    """Reshuffled repeats of the folds; by default 3 below 2,000 rows with 5 minutes or more, else 1."""
     stratify: bool | None = None
     """Whether folds and holdout keep class shares. Stratified folds flatter a mean of rows such as log loss,
     so by default only other metrics (AUC) have them."""

@@ -39,6 +39,9 @@ PURPOSES = (
 )
 
 
+SHORT_TIME = 300.0  # seconds: below, more configurations are worth more than repeats of each
+
+
 class LeakError(ValueError):
     """The audit found a leak that makes a study of the table meaningless."""
 
@@ -176,6 +179,7 @@ def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:
         dataset,
         n_splits=config.splits,
         n_repeats=config.repeats,
+        is_hurried=config.time is not None and config.time < SHORT_TIME,
         is_stratified=stratifies(config, metric),
         rng=seeds.rng("splits"),
     )

@@ -134,6 +134,7 @@ def make_folds(
     *,
     n_splits: int | None = None,
     n_repeats: int | None = None,
+    is_hurried: bool = False,
     is_stratified: bool = True,
     rng: np.random.Generator,
 ) -> Folds:
@@ -147,6 +148,8 @@ def make_folds(
         Folds; 1 holds out 20 % once. By default 5, and 1 from 50,000 rows on.
     n_repeats
         Reshufflings. By default 3 below 2,000 rows, else 1; always 1 when rows are ordered in time.
+    is_hurried
+        Whether time is short, so that one repeat is the default for any number of rows.
     is_stratified
         Whether held-out rows have the class shares of the training rows. New rows have not: a log loss is
         then too good by up to ``(n_classes - 1) / n_rows``. Where random folds would keep a class from a
@@ -167,9 +170,15 @@ def make_folds(
     n_rows, is_timed = len(dataset.y), dataset.time is not None
     check_counts(n_splits, n_repeats, is_timed)
     k = n_splits if n_splits is not None else (5 if n_rows < LARGE else 1)
-    r = n_repeats if n_repeats is not None else (3 if n_rows < SMALL and k > 1 and not is_timed else 1)
+    r = (
+        n_repeats
+        if n_repeats is not None
+        else (3 if n_rows < SMALL and k > 1 and not is_timed and not is_hurried else 1)
+    )
     units = _units(dataset)
     reason = _reason(dataset, units, k, r, n_splits is None, n_repeats is None, is_stratified)
+    if is_hurried and n_repeats is None and n_rows < SMALL and k > 1 and not is_timed:
+        reason = f"{reason[:-1]}, and time is short."
     if dataset.time is not None:
         folds = Folds(_blocks(dataset.time, k)[None], "time", k, reason, units)
         check_windows(dataset, folds.members())

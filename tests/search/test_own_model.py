@@ -56,6 +56,6 @@ def test_outputs_that_do_not_fit_the_task_are_refused_before_training(tmp_path: 
     config = config_of(
         tmp_path, "grade", model="tests.spaces.user_models:build_deep", families=None, space=None
     )
-    with pytest.raises(ValueError, match="outputs for this task|loss must be"):
+    with pytest.raises(ValueError, match=r"outputs for this task|loss must be"):
         flow.study(config, command="test")
     assert not (tmp_path / "run").exists()

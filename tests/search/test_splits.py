@@ -73,6 +73,13 @@ def check_members(rows: Rows, folds: Folds) -> None:
                 assert not np.intersect1d(key[member.train], key[member.held]).size
 
 
+def test_one_repeat_where_time_is_short_unless_asked_for() -> None:
+    rows = rows_of(300)
+    hurried = make_folds(rows, is_hurried=True, rng=rng())
+    assert (hurried.n_splits, hurried.n_repeats) == (5, 1) and hurried.reason.endswith("and time is short.")
+    assert make_folds(rows, n_repeats=2, is_hurried=True, rng=rng()).n_repeats == 2
+
+
 def test_random_folds_do_not_keep_class_shares_but_every_member_sees_every_class() -> None:
     rows = rows_of(300, n_classes=2)
     stratified = make_folds(rows, n_splits=5, n_repeats=3, rng=rng())
