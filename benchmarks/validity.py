@@ -39,7 +39,16 @@ SPACE = {
     "l2_on": True,
     "optimizer": "adam",
     "batch_size": 32,
+    "block": "plain",
+    "wide": False,
+    "scaling": "standard",
+    "numbers": "plain",
+    "feature_scale": False,
+    "dropout_schedule": "constant",
+    "beta2": 0.999,
 }
+NETWORKS: dict[str, Any] = {"families": ("mlp",), "ensemble": "greedy", "calibration": "none"}
+FAMILIES: dict[str, Any] = {"families": ("linear", "boosting", "mlp", "extra_trees")}
 N_TRUTH = 5000
 
 
@@ -59,6 +68,7 @@ class Setting:
     splits: int = 5
     repeats: int = 2
     is_permuted: bool = False
+    has_families: bool = False
 
     @property
     def key(self) -> str:
@@ -66,6 +76,7 @@ class Setting:
         changed = {
             "grouped": self.is_grouped,
             "permuted": self.is_permuted,
+            "families": self.has_families,
             "stratified": self.stratify is True,
             f"{self.splits}x{self.repeats}": (self.splits, self.repeats) != (5, 2),
         }
@@ -90,7 +101,8 @@ ABLATIONS = (
     replace(PHONEME, n_rows=150, stratify=True),
     Setting("car_eval", 300, "log_loss", stratify=True),
 )
-SETS = {"main": MAIN, "ablations": ABLATIONS, "all": (*MAIN, *ABLATIONS)}
+JOINT = (replace(PHONEME, has_families=True), Setting("california_housing", 300, "rmse", has_families=True))
+SETS = {"main": MAIN, "ablations": ABLATIONS, "joint": JOINT, "all": (*MAIN, *ABLATIONS, *JOINT)}
 CELL = 0.25  # degrees of longitude and latitude: houses of one cell are a group
 MOST_OF_A_GROUP = 15
 
@@ -116,6 +128,7 @@ def one_draw(setting: Setting, data: str, number: int) -> dict[str, Any]:
         demo="iris", metric=setting.metric, sampler=setting.sampler, trials=setting.n_trials, seed=seed,
         epochs=setting.epochs, splits=setting.splits, repeats=setting.repeats, space=SPACE,
         epoch_choice=setting.epoch_choice, draws=200, stratify=setting.stratify,  # type: ignore[arg-type]
+        **(FAMILIES if setting.has_families else NETWORKS),
     )  # fmt: skip
     groups = "group" if setting.is_grouped else None
     dataset = from_frame(drawn, meta["target"], task=_kind(meta), name=setting.table, groups=groups)
@@ -161,6 +174,7 @@ def _kind(meta: dict[str, Any]) -> Any:
 
 def measured(run: Any, prepared: Any, rest: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
     """What the study says, what others would print, and the truth of each."""
+    from ensemble.calibration import Calibration
     from search.objective import loss_of
     from search.targets import coded
 
@@ -175,6 +189,9 @@ def measured(run: Any, prepared: Any, rest: pd.DataFrame, rng: np.random.Generat
     best_fold = min(trials.values(), key=lambda t: (loss_of(t, metric), t.number)).number
     predicted = {n: fold_predictions(run.weights(n), inputs) for n in {winner, best_fold, *weights}}
     ensemble = np.sum([w * predicted[n] for n, w in weights.items()], axis=0)
+    known = summary["ensemble"]["calibration"]
+    if known is not None:
+        ensemble = np.stack([Calibration.from_json(known).apply(one) for one in ensemble])
 
     def truth(fold_models: np.ndarray) -> float:
         return float(np.mean([metric.score(y, p) for p in fold_models]))
