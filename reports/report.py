@@ -12,6 +12,7 @@ from reports.summary import baseline, facts_of, is_higher_better, metric_of, par
 from search.records import Run, Trial
 
 N_SHOWN = 14
+N_PAIRS = 10
 _SHOWN_COLUMNS = [
     "entry",
     "rank",
@@ -49,6 +50,7 @@ def report(run: Run) -> dict[str, Any]:
         "trials": {"n_total": len(trials), **_counts(trials), "stop_reason": summary.get("stop_reason")},
         "leaderboard": json.loads(leaderboard(run).to_json(orient="records")),
         "ensemble": part(summary, "ensemble"),
+        "diversity": run.load_json("diversity.json") if run.has("diversity.json") else None,
         "best_single": part(summary, "best_single"),
         "baselines": summary.get("baselines") or [],
         "optimism": optimism(summary, is_higher_better(run)),
@@ -158,6 +160,7 @@ def markdown(facts: Mapping[str, Any], board: list[list[str]]) -> str:
         section("Splits", _listed(facts["splits"])),
         section("Leaderboard", table(board), _trials_sentence(facts["trials"])),
         section("Ensemble", *_ensemble_paragraphs(facts)),
+        section("Diversity", *_diversity_paragraphs(facts["diversity"])),
         *sections(facts["honesty"], facts["metric"]["name"]),
         section("Ledger", _LEDGER_WORDS, table(_ledger_cells(facts["ledger"]))),
         section("Failures", _failure_table(facts["failures"])),
@@ -218,6 +221,29 @@ def _ensemble_paragraphs(facts: Mapping[str, Any]) -> list[str]:
         _optimism_sentence(facts),
         table([["trial", "family", "weight"], *members]),
     ]
+
+
+def _diversity_paragraphs(found: Mapping[str, Any] | None) -> list[str]:
+    """How the members differ, and what it gains."""
+    if not found:
+        return ["There is no ensemble."]
+    columns = found["pairs"]
+    if not columns["first"]:
+        return ["The ensemble has one member."]
+    gain = found["decomposition"]
+    sentence = (
+        f"Mean squared error of the members {gain['member_error']:.4g}, of their average "
+        f"{gain['ensemble_error']:.4g}: their differences are worth {gain['ambiguity']:.4g}, on the rows "
+        "that chose them."
+    )
+    order = sorted(range(len(columns["first"])), key=lambda i: -columns["residual_correlation"][i])
+    rows = [[_figure(column[i]) for column in columns.values()] for i in order[:N_PAIRS]]
+    more = [f"The {N_PAIRS} most alike of {len(order)} pairs."] if len(order) > N_PAIRS else []
+    return [sentence, table([[name.replace("_", " ") for name in columns], *rows]), *more]
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _methods_sentence(ensemble: Mapping[str, Any]) -> str:

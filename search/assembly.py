@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble import diversity_table
 from ensemble.architecture import check_architecture
 from ensemble.calibration import Calibration
+from ensemble.diversity import decompose
 from ensemble.model import Candidate, Ensemble
 from reports.estimates import Honest, estimate
 from reports.history import History, history_of
@@ -147,6 +149,28 @@ def choose(table: CandidateTable, combiner: Combiner) -> Choice:
         n_distinct=combiner.n_distinct(lines),
         in_sample_score=table.score(combiner.metric, predictions),
     )
+
+
+def diversity(table: CandidateTable, choice: Choice) -> tuple[dict[str, list[Any]], dict[str, float]]:
+    """How the members differ, pair by pair, and what that gains in squared error on the held-out rows.
+
+    Returns
+    -------
+    dict of columns, dict
+        As `ensemble.diversity_table`; and the ambiguity decomposition: `ensemble_error`, the weighted mean
+        `member_error`, and the `ambiguity` by which they differ.
+    """
+    chosen = np.flatnonzero(choice.weights)
+    lines, trials = table.lines, [table.trials[i] for i in chosen]
+    members, row_weights = lines.candidates[chosen], lines.row_weights
+    pairs = diversity_table(
+        members,
+        lines.y,
+        names=[trial.number for trial in trials],
+        configs=[{"family": trial.family, **trial.config} for trial in trials],
+        row_weights=row_weights,
+    )
+    return pairs, asdict(decompose(members, lines.y, choice.weights[chosen], row_weights))
 
 
 def architecture_of(trial: Trial) -> str:

@@ -282,6 +282,8 @@ def _conclude(
     choice = assembly.choose(table, combiner)
     members = [(t, float(w)) for t, w in zip(table.trials, choice.weights, strict=True) if w > 0]
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
+    pairs, gain = assembly.diversity(table, choice)
+    run.save_json("diversity.json", {"pairs": pairs, "decomposition": gain})
     honest = _reckon(run, config, prepared, combiner)
     winner = table.trials[0]
     summary["best_single"] = {

@@ -85,3 +85,12 @@ def test_counts(run: Run) -> None:
 def test_an_interrupted_run_has_a_report(interrupted: Run) -> None:
     text = write_report(interrupted)[0].read_text(encoding="utf-8")
     assert "No ensemble" in text and "5 trials: 2 completed" in text
+
+
+def test_members_that_err_alike_are_shown_first(run: Run) -> None:
+    assert "There is no ensemble" in write_report(run)[0].read_text()
+    pairs = {"first": [2, 2], "second": [0, 5], "residual_correlation": [0.2, 0.91]}
+    gain = {"ensemble_error": 0.05, "member_error": 0.07, "ambiguity": 0.02}
+    run.save_json("diversity.json", {"pairs": pairs, "decomposition": gain})
+    text = write_report(run)[0].read_text().split("## Diversity")[1]
+    assert "differences are worth 0.02" in text and text.index("0.91") < text.index("0.2 |")
