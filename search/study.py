@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,13 +65,15 @@ class Study:
         """Run trials until something ends the study; the result says what did."""
         started, enough = time.monotonic(), None
         while (reason := self._reason_to_stop(time.monotonic() - started) or enough) is None:
-            proposal = self.proposer.ask()
+            with whole():
+                proposal = self.proposer.ask()
             if proposal is None:
                 return f"the space was exhausted after {len(self.trials)} trials"
             self._propose(proposal)
             trial, trained = self._evaluate(proposal)
-            self._keep(trial, trained)
-            self._tell(proposal, trial)
+            with whole():
+                self._keep(trial, trained)
+                self._tell(proposal, trial)
             self.on_trial(trial, self.trials)
             enough = self.enough(trial) if self.enough else None
         return reason
@@ -162,6 +167,23 @@ class Study:
         self.proposer.tell(
             proposal, loss, trial.status, list(zip(trial.checkpoints, trial.curve, strict=True))
         )
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Let Ctrl-C wait until what is under way is done, so that no write or lock is left halfway."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _is_left_out(trained: Trained) -> bool:

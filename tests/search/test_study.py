@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ from search.ledger import Ledger
 from search.proposers import Proposal
 from search.pruning import N_STARTUP
 from search.records import Run, Trial
-from search.study import Budget, Study
+from search.study import Budget, Study, whole
 from search.training.recipe import Recipe
 
 LOOKS = (1, 8, 16, 20)
@@ -279,3 +281,14 @@ def test_the_budget_of_trials_is_the_reason_where_both_end_it(run: Run) -> None:
     running = _study(run, Objective(lambda n: CURVE), Proposer(run), Budget(2), enough=lambda trial: "enough")
     running.trials.append(Trial(0, "mlp", {}, "failed"))
     assert running.run_all() == "all 2 trials were run"
+
+
+def test_an_interrupt_waits_for_what_is_under_way() -> None:
+    done, before = [], signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt), whole():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("written")
+        assert done == ["written"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
