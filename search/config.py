@@ -74,6 +74,16 @@ def _names(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _pairs(value: Any) -> Any:
+    """Texts NAME=KIND of the command line as a dictionary."""
+    if not isinstance(value, list | tuple):
+        return value
+    for text in value:
+        if not isinstance(text, str) or "=" not in text:
+            raise ConfigError(f"an input is told as NAME=KIND, not {text!r}")
+    return dict(text.rsplit("=", 1) for text in value)
+
+
 def _duration(value: Any) -> Any:
     return None if value is None else seconds(value)
 
@@ -90,7 +100,8 @@ class StudyConfig(BaseModel):
     preset: Literal["fast", "good", "best"] = "good"
     """How much is tried: sets families, trials and epochs (fast: repeats and draws too) where not told."""
     data: Name | None = None
-    """Path of the table: CSV, TSV or Parquet, also gzipped; relative to the working directory."""
+    """Path of the table: CSV, TSV or Parquet, also gzipped, or arrays in an NPZ; relative to the working
+    directory."""
     target: Names = ()
     """Target column, or several."""
     demo: Demo | None = None
@@ -104,6 +115,9 @@ class StudyConfig(BaseModel):
     """Whether networks learn from rows of rare classes more, all classes alike; no score counts them so."""
     drop: Names = ()
     """Columns that are neither features nor targets."""
+    inputs: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(default_factory=dict)
+    """What groups of columns ``name[i,j]``, or arrays of an ``.npz``, are: image, sequence, tokens, counts,
+    vector or columns; or that a text column is text, whose words are counted."""
     keep: Names = ()
     """Columns that the audit must not take out or stop at."""
     audit: bool = True

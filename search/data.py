@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from search.sources import demo, read_table
 from search.targets import DataError, read_targets
+from search.time_keys import time_key
+from spaces.blocks import frame_of
 from spaces.schema import Schema, Table
 from spaces.task import Kind, Task
 
@@ -79,6 +81,13 @@ class Dataset:
         """Columns of the targets."""
         return int(self.y.shape[1])
 
+    def without_blocks(self) -> Dataset:
+        """Return the rows without the schema's blocks; duplicates stay as they are."""
+        if not self.schema.blocks:
+            return self
+        numbers = self.table.numbers[:, self.schema.n_placed :]
+        return replace(self, schema=Schema(self.schema.plain), table=Table(numbers, self.table.codes))
+
     def take(self, rows: np.ndarray) -> Dataset:
         """Return the given rows under the same schema and task, with a fingerprint of their own."""
         groups = None if self.groups is None else self.groups[rows]
@@ -108,6 +117,7 @@ def from_frame(
     time: str | None = None,
     weights: str | None = None,
     drop: Sequence[str] = (),
+    inputs: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Read a frame.
 
@@ -127,6 +137,8 @@ def from_frame(
         Column that tells how much a row counts, in any unit; no input either. A row of weight 0 is left out.
     drop
         Columns that are no inputs.
+    inputs
+        What groups of columns are, such as an image; see `spaces.blocks.find_blocks`.
 
     Raises
     ------
@@ -152,6 +164,7 @@ def from_frame(
         groups=frame[groups] if groups else None,
         time=frame[time] if time else None,
         weights=frame[weights] if weights else None,
+        inputs=inputs,
     )
 
 
@@ -165,13 +178,15 @@ def from_arrays(
     time: Any = None,
     weights: Any = None,
     feature_names: Sequence[str] | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Read arrays, or frames and series, matched by position.
 
     Parameters
     ----------
     X
-        Inputs ``(n_rows, n_columns)``.
+        Inputs ``(n_rows, n_columns)``; arrays of more dimensions, or several by name, are read as images and
+        sequences (see `inputs_frame`).
     y
         Targets ``(n_rows,)`` or ``(n_rows, n_targets)``.
     name, task
@@ -180,6 +195,8 @@ def from_arrays(
         ``(n_rows,)`` each, or ``None``.
     feature_names
         Names of the input columns; by default those of a frame, else ``x0``, ``x1``, ...
+    inputs
+        As in `from_frame`.
 
     Raises
     ------
@@ -188,7 +205,13 @@ def from_arrays(
     """
     import pandas as pd
 
-    features = X.copy(deep=False) if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    features = inputs_frame(X)
+    if features is None:
+        features = X.copy(deep=False) if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
+    elif feature_names is not None:
+        raise DataError("feature_names are for a matrix of columns, not for arrays that have names")
+    else:
+        X = features
     if feature_names is not None or not isinstance(X, pd.DataFrame):
         names = (
             list(feature_names) if feature_names is not None else [f"x{i}" for i in range(features.shape[1])]
@@ -216,7 +239,23 @@ def from_arrays(
         groups=sides["groups"],
         time=sides["time"],
         weights=sides["weights"],
+        inputs=inputs,
     )
+
+
+def inputs_frame(X: Any) -> pd.DataFrame | None:
+    """Arrays of images, sequences and the like as columns; None for what is a table already.
+
+    Parameters
+    ----------
+    X
+        A mapping of names to arrays ``(n_rows, ...)``, or one array of more than two dimensions, named ``x``.
+    """
+    if isinstance(X, Mapping):
+        return frame_of(X)
+    if hasattr(X, "columns") or np.ndim(X) < 3:
+        return None
+    return frame_of({"x": X})
 
 
 def _series(values: Any) -> Any:
@@ -246,6 +285,7 @@ def _assemble(
     groups: pd.Series | None,
     time: pd.Series | None,
     weights: pd.Series | None,
+    inputs: Mapping[str, str] | None,
 ) -> Dataset:
     """Build the dataset from its parts, which are matched by position."""
     if not features.shape[1]:
@@ -253,16 +293,16 @@ def _assemble(
     counting = np.arange(len(features)) if weights is None else _counting(weights)
     found = read_targets(targets.iloc[counting].reset_index(drop=True), kind)
     rows = counting[found.rows]
-    inputs = features.iloc[rows]
-    schema = Schema.infer(inputs)
-    table = schema.read(inputs)
+    kept = features.iloc[rows]
+    schema = Schema.infer(kept, inputs=inputs)
+    table = schema.read(kept)
     notes = list(found.notes)
     if found.n_dropped:
         notes.append(f"{found.n_dropped} rows without a target were left out")
     if len(counting) < len(features):
         notes.append(f"{len(features) - len(counting)} rows of weight 0 were left out")
     codes = None if groups is None else group_codes(groups.iloc[rows], notes)
-    key = None if time is None else _time_key(time.iloc[rows])
+    key = None if time is None else time_key(time.iloc[rows])
     counted = None if weights is None else row_weights(weights.iloc[rows])
     return Dataset(
         name=name,
@@ -312,49 +352,6 @@ def group_codes(series: pd.Series, notes: list[str] | None = None) -> np.ndarray
             notes.append(f"{int(is_missing.sum())} rows without a group stand alone")
         codes[is_missing] = codes.max() + 1 + np.arange(is_missing.sum())
     return codes
-
-
-def _time_key(series: pd.Series) -> np.ndarray:
-    """Return a sort key ``(n_rows,)``: numbers as they are, dates in nanoseconds since 1970 (UTC)."""
-    import pandas as pd
-    from pandas.api import types
-
-    if series.isna().any():
-        raise DataError(
-            f"every row needs a time; {int(series.isna().sum())} have none: fill or drop these rows"
-        )
-    if types.is_timedelta64_dtype(series.dtype):
-        return series.to_numpy("timedelta64[ns]").astype(np.int64)
-    if isinstance(series.dtype, pd.PeriodDtype):
-        series = series.dt.to_timestamp()
-    if types.is_numeric_dtype(series.dtype):
-        is_whole = types.is_integer_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
-        key = series.to_numpy(np.int64 if is_whole else np.float64)
-        if not np.isfinite(key).all():
-            raise DataError("every row needs a finite time; some are infinite")
-        return key
-    numbers = pd.to_numeric(series.astype(object), errors="coerce")
-    if types.infer_dtype(series) == "string" and np.isfinite(numbers.to_numpy(np.float64)).all():
-        return numbers.to_numpy(np.float64)
-    return _parse_dates(series).to_numpy("datetime64[ns]").astype(np.int64)
-
-
-def _parse_dates(series: pd.Series) -> pd.Series:
-    """Read dates in one format for all rows, ISO 8601 first."""
-    import warnings
-
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # pandas warns where it would guess row by row
-        for form in ("ISO8601", None):
-            try:
-                return pd.to_datetime(series, utc=True, format=form).dt.tz_localize(None)
-            except (ValueError, TypeError, UserWarning, OverflowError):
-                continue
-    raise DataError(
-        f"times must be numbers or dates of one format such as 2024-01-31, not {series.iloc[0]!r}"
-    )
 
 
 def _duplicates(table: Table) -> np.ndarray:

@@ -99,7 +99,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         ----------
         X : array or DataFrame (n_rows, n_features)
             Numbers; also text, categories, booleans and dates in a DataFrame or an array of objects. Values
-            may be missing, but not infinite.
+            may be missing, but not infinite. Or images, sequences ``(n_rows, ...)``, or arrays by name.
         y : (n_rows,) or (n_rows, n_outputs)
             Classes; 0/1 for each of several labels; or numbers.
         sample_weight : (n_rows,), optional
@@ -194,7 +194,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """Probabilities or raw values ``(n_rows, n_outputs)``; columns are matched by position."""
         check_is_fitted(self)
         frame = framed(self, X, reset=False)
-        names = [column.name for column in self.ensemble_.schema.columns]
+        schema = self.ensemble_.schema
+        names = frame.columns if schema.blocks else [column.name for column in schema.columns]
         return self.ensemble_.predict_raw(frame.set_axis(names, axis=1))
 
 

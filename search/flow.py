@@ -23,7 +23,7 @@ from search.config import StudyConfig, to_toml
 from search.ledger import Event, Ledger, of_best_of
 from search.looks import row_hashes
 from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
-from search.preparation import Prepared, families_of, has_networks, name_of, prepare
+from search.preparation import Prepared, has_networks, name_of, prepare
 from search.progress import Progress
 from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
 from search.records import Run, Trial, versions
@@ -204,7 +204,7 @@ def _search(
     watch = Watch(run, prepared, progress)
     budget = Budget(config.trials, config.time, config.max_failures)
     leak = Leak(run, config, prepared) if config.leak_budget else None
-    running = Study(run, ledger, proposer, objective, families_of(config), budget, is_adaptive, watch, leak)
+    running = Study(run, ledger, proposer, objective, prepared.families, budget, is_adaptive, watch, leak)
     try:
         reason, is_interrupted = running.run_all(), False
     except KeyboardInterrupt:
@@ -228,7 +228,7 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
         return made, config.oracle == "bayesian"
     first: Sequence[Any] = ()
     if config.sampler not in ("grid", "qmc"):
-        first = first_configs(families_of(config), prepared.space, prepared.signature)
+        first = first_configs(prepared.families, prepared.space, prepared.signature)
     made = optuna_proposer(
         prepared.space, sampler=config.sampler, seed=seed, storage_path=run.path / "journal.log",
         study_name="foldstack", enqueue=first,

@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
+from search.data import inputs_frame
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -28,6 +30,8 @@ def framed(estimator: BaseEstimator, X: Any, **options: Any) -> pd.DataFrame:
 
     if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
         X = X.to_pandas()
+    arrays = inputs_frame(X)
+    X = X if arrays is None else arrays
     shared = {"dtype": None, "ensure_all_finite": "allow-nan", "input_name": "X", "estimator": estimator}
     least = options.pop("ensure_min_samples", 1)
     if isinstance(X, pd.DataFrame):

@@ -11,11 +11,12 @@ import numpy as np
 
 from search import metrics
 from search.audit import Finding, audit, columns_to_drop, near_duplicates, strict
-from search.config import ConfigError, StudyConfig
+from search.config import PRESETS, ConfigError, StudyConfig
 from search.data import Dataset, demo, from_frame, read_table
 from search.splits import Folds, make_folds, seal
 from spaces.families import FAMILIES, family_of
 from spaces.joint import space_of
+from spaces.schema import Schema
 from spaces.signature import Signature
 from spaces.space import Space
 from spaces.task import Task
@@ -71,6 +72,8 @@ class Prepared:
         The development rows; nothing else about the table is known to what follows.
     development, sealed : ndarray of int
         Positions in the source of the development rows and of the sealed ones.
+    families : tuple of str
+        Names of the kinds of model that are searched.
     findings : tuple of Finding
         What the audit found in the development rows.
     source : str
@@ -82,6 +85,7 @@ class Prepared:
     sealed: np.ndarray
     folds: Folds
     metric: metrics.Metric
+    families: tuple[str, ...]
     space: Space
     signature: Signature
     seeds: Seeds
@@ -184,9 +188,10 @@ def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:
         rng=seeds.rng("splits"),
     )
     signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
-    space = space_of(families_of(config), signature, config.space)
+    families = families_of(config, dataset.schema)
+    space = space_of(families, signature, config.space)
     nothing = np.zeros(0, np.int64)
-    return Prepared(dataset, dataset.row_ids, nothing, folds, metric, space, signature, seeds)
+    return Prepared(dataset, dataset.row_ids, nothing, folds, metric, families, space, signature, seeds)
 
 
 def metric_of(config: StudyConfig, task: Task) -> metrics.Metric:
@@ -199,15 +204,16 @@ def stratifies(config: StudyConfig, metric: metrics.Metric) -> bool:
     return not metric.is_mean_of_rows if config.stratify is None else config.stratify
 
 
-def families_of(config: StudyConfig) -> tuple[str, ...]:
+def families_of(config: StudyConfig, schema: Schema | None = None) -> tuple[str, ...]:
     """The families that are searched: the user's own model alone, or those that are named.
 
-    ``all`` stands for every one that is installed.
+    ``all`` stands for every one that is installed and can use the columns of the schema. Where none is named,
+    families for the schema's images or sequences join those of the preset.
 
     Raises
     ------
     ConfigError
-        If a name is unknown, or what its family needs is not installed.
+        If a name is unknown, what its family needs is not installed, or the schema has no columns for it.
     """
     names = config.families
     if config.model is not None:
@@ -215,14 +221,27 @@ def families_of(config: StudyConfig) -> tuple[str, ...]:
             raise ConfigError(f"a model must be named package.module:function, got {config.model!r}")
         return (config.model,)
     if names == ("all",):
-        return tuple(family.name for family in FAMILIES.values() if family.is_installed)
+        names = tuple(family.name for family in FAMILIES.values() if family.is_installed)
+        return tuple(name for name in names if schema is None or FAMILIES[name].suits(schema))
+    if schema is not None and names == PRESETS[config.preset]["families"]:
+        joining = (family.name for family in FAMILIES.values() if family.blocks)
+        return tuple(name for name in (*joining, *names) if FAMILIES[name].suits(schema))
     for name in names:
-        if name not in FAMILIES:
-            raise ConfigError(f"families must be all, or some of {', '.join(FAMILIES)}, got {name!r}")
-        if not FAMILIES[name].is_installed:
-            package = FAMILIES[name].package
-            raise ConfigError(f"the family {name!r} needs the package {package}: pip install {package}")
+        _check_family(name, schema)
     return tuple(dict.fromkeys(names))
+
+
+def _check_family(name: str, schema: Schema | None) -> None:
+    if name not in FAMILIES:
+        raise ConfigError(f"families must be all, or some of {', '.join(FAMILIES)}, got {name!r}")
+    family = FAMILIES[name]
+    if not family.is_installed:
+        raise ConfigError(
+            f"the family {name!r} needs the package {family.package}: pip install {family.package}"
+        )
+    if schema is not None and not family.suits(schema):
+        kinds = " or ".join(family.blocks) or "columns that are no tokens"
+        raise ConfigError(f"the family {name!r} needs inputs of the kind {kinds}, and the data has none")
 
 
 def has_networks(config: StudyConfig) -> bool:
@@ -254,6 +273,7 @@ def _interpreted(frame: pd.DataFrame, target: str | list[str], config: StudyConf
         time=config.time_column,
         weights=config.weights,
         drop=config.drop,
+        inputs=config.inputs,
     )
 
 

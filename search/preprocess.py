@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from spaces.encoding import N_BINS, Statistics
 from spaces.schema import Column, Schema, Table
 from spaces.task import Task
+
+MOST_POOLED = 1_000_000  # values of a channel that are looked at
 
 
 def learn(table: Table, schema: Schema, rows: np.ndarray) -> Statistics:
@@ -28,16 +31,20 @@ def learn(table: Table, schema: Schema, rows: np.ndarray) -> Statistics:
     Statistics
         Medians of the present values; mean and standard deviation after filling (scale 1 for a constant
         column); input slots by falling frequency; the interquartile range of the present values (half of
-        the whole range where that is 0, then 1) and the edges of bins that hold equally many of them.
+        the whole range where that is 0, then 1) and the edges of bins that hold equally many of them. The
+        columns of a block share theirs, channel by channel, and are filled with their mean; tokens stay as
+        they are.
     """
     numbers, codes = table.numbers[rows], table.codes[rows]
     n_numbers = numbers.shape[1]
     fill, center, scale = np.zeros(n_numbers), np.zeros(n_numbers), np.ones(n_numbers)
-    for i in range(n_numbers):
-        fill[i], center[i], scale[i] = _learn_number(numbers[:, i])
     robust_scale, edges = np.ones(n_numbers), np.zeros((n_numbers, N_BINS + 1))
-    for i in range(n_numbers):
-        robust_scale[i], edges[i] = _learn_spread(numbers[:, i])
+    for columns, is_pooled in _columns_at_once(schema):
+        values = _some(numbers[:, columns].ravel()) if is_pooled else numbers[:, columns]
+        fill[columns], center[columns], scale[columns] = _learn_number(values)
+        robust_scale[columns], edges[columns] = _learn_spread(values)
+        if is_pooled:
+            fill[columns] = center[columns]
     slots = [_learn_slots(codes[:, i], column) for i, column in enumerate(schema.categories)]
     return Statistics(
         fill.astype(np.float32),
@@ -47,6 +54,22 @@ def learn(table: Table, schema: Schema, rows: np.ndarray) -> Statistics:
         robust_scale.astype(np.float32),
         edges.astype(np.float32),
     )
+
+
+def _columns_at_once(schema: Schema) -> Iterator[tuple[slice | int, bool]]:
+    """Number columns that are learned together, and whether there are several."""
+    first = 0
+    for block in schema.blocks:
+        last = first + block.size
+        if block.kind != "tokens":
+            yield from ((slice(first + c, last, block.n_channels), True) for c in range(block.n_channels))
+        first = last
+    yield from ((i, False) for i in range(first, len(schema.numbers)))
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """At most a million of the values, evenly spread over them."""
+    return values[:: 1 + values.size // MOST_POOLED]
 
 
 def learn_targets(y: np.ndarray, task: Task, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ def foldstack(context: typer.Context) -> None:
 @app.command(short_help="Try configurations, combine the best, report an honest score.")
 def study(
     context: typer.Context,
-    data: Annotated[str | None, typer.Argument(help="CSV, TSV or Parquet; also gzipped.")] = None,
+    data: Annotated[str | None, typer.Argument(help="CSV, TSV, Parquet (also gzipped) or NPZ.")] = None,
     target: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to predict; repeatable.")
     ] = None,
@@ -99,6 +99,10 @@ def study(
     ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to leave out; repeatable.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND", help="x=image, sequence, tokens, counts, text, columns."),
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column that the audit lets pass; repeatable.")
@@ -219,7 +223,7 @@ def leaderboard(
 @app.command(short_help="Predict the rows of a table with a run's ensemble.")
 def predict(
     run: RunFolder,
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Rows to predict: CSV, TSV or Parquet.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Rows to predict: CSV, TSV, Parquet or NPZ.")],
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help=".csv or .parquet. [default: CSV on stdout]"),
@@ -254,7 +258,7 @@ def predict(
 
 @app.command("audit", short_help="Look for leaks in a table before any training.")
 def audit_table(
-    data: Annotated[str | None, typer.Argument(help="CSV, TSV or Parquet; also gzipped.")] = None,
+    data: Annotated[str | None, typer.Argument(help="CSV, TSV, Parquet (also gzipped) or NPZ.")] = None,
     target: Annotated[
         list[str] | None, typer.Option(metavar="COL", help="Column to predict; repeatable.")
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.targets import DataError
+from spaces.blocks import frame_of, placed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +26,9 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ","}
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a ``.csv``, ``.tsv``, ``.txt`` or ``.parquet`` file, gzipped (``.gz``) or not.
+    """Read a ``.csv``, ``.tsv``, ``.txt`` or ``.parquet`` file, gzipped (``.gz``) or not, or an ``.npz``.
+
+    The arrays of an ``.npz``, each ``(n_rows, ...)``, are laid side by side as columns (`spaces.blocks`).
 
     The separator of text files is the one that their first line uses most; the text ``None`` is a value,
     unless all other values of the column are numbers.
@@ -37,18 +41,19 @@ def read_table(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     is_zipped = path.suffix.lower() == ".gz"
     ending = Path(path.stem).suffix.lower() if is_zipped else path.suffix.lower()
-    if ending not in (*SEPARATORS, ".parquet"):
-        raise DataError(f"a table ends in .csv, .tsv, .txt or .parquet (and .gz), not {path.name!r}")
+    if ending not in (*SEPARATORS, ".parquet", ".npz") or (is_zipped and ending == ".npz"):
+        raise DataError(f"a table ends in .csv, .tsv, .txt, .parquet (and .gz) or .npz, not {path.name!r}")
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if is_zipped else content
-        frame = _parse_parquet(content) if ending == ".parquet" else _parse_text(content, ending)
+        frame = _parse(content, ending)
     except FileNotFoundError:
         raise DataError(f"there is no file {str(path)!r}") from None
     except (
         OSError,
         EOFError,
         zlib.error,
+        zipfile.BadZipFile,
         ValueError,
     ) as error:  # pandas' and pyarrow's errors are among them
         line = " ".join(str(error).split()) or type(error).__name__
@@ -64,8 +69,8 @@ def demo(name: str) -> tuple[pd.DataFrame, str]:
     Parameters
     ----------
     name
-        ``breast_cancer``, ``wine``, ``digits`` or ``iris`` (class names as targets), or ``diabetes`` (a
-        number).
+        ``breast_cancer``, ``wine``, ``digits`` (images) or ``iris`` (class names as targets), or
+        ``diabetes`` (a number).
 
     Raises
     ------
@@ -78,10 +83,19 @@ def demo(name: str) -> tuple[pd.DataFrame, str]:
 
     bunch: Any = getattr(datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = bunch.frame.copy()
+    if name == "digits":
+        frame = frame.set_axis([*placed("pixel", (8, 8, 1)), "target"], axis=1)
     if name != "diabetes":
         names = np.array([str(n) for n in bunch.target_names], dtype=object)
         frame["target"] = names[frame["target"].to_numpy()]
     return frame, "target"
+
+
+def _parse(content: bytes, ending: str) -> pd.DataFrame:
+    if ending == ".npz":
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return frame_of({name: arrays[name] for name in arrays.files})
+    return _parse_parquet(content) if ending == ".parquet" else _parse_text(content, ending)
 
 
 def _parse_parquet(content: bytes) -> pd.DataFrame:

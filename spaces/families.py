@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from spaces.schema import Schema
     from spaces.signature import Signature
 
 
@@ -71,12 +72,23 @@ class Family:
         Whether it is trained in epochs by the engine; else it is fitted, each member on its own.
     package : str or None
         What must be installed for it, beyond the project's own dependencies.
+    blocks : tuple of str
+        Kinds of blocks that it is made for (`spaces.blocks`): it needs one of them. Empty: any columns but
+        tokens.
     """
 
     name: str
     module: str
     is_network: bool = False
     package: str | None = None
+    blocks: tuple[str, ...] = ()
+
+    def suits(self, schema: Schema) -> bool:
+        """Whether it can use the columns of a schema."""
+        kinds = {block.kind for block in schema.blocks}
+        if "tokens" in kinds and "tokens" not in self.blocks:
+            return False
+        return not self.blocks or bool(kinds & set(self.blocks))
 
     @property
     def is_installed(self) -> bool:

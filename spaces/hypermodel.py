@@ -215,10 +215,13 @@ class Hypermodel:
     def build(self, config: Mapping[str, Any], signature: Signature) -> keras.Model:
         """The user's model behind the project's encoding of a table's columns, with outputs of the task.
 
+        The model takes the encoded columns, or the one image or sequence that a table is. Where there are
+        several, it has an input for each: of the block's name, ``columns`` for all other columns.
+
         Raises
         ------
         HypermodelError
-            If the model does not take the encoded columns, or does not give the task's outputs.
+            If the model does not take these inputs, or does not give the task's outputs.
         """
         import keras
 
@@ -226,11 +229,12 @@ class Hypermodel:
         logits = read_compiled(inner).is_logits if inner.compiled else False
         inner.compiled = False  # the engine trains it; an optimizer has no place in a saved architecture
         shown = features({}, signature)
+        given = {**shown.blocks, **({} if shown.rest is None else {"columns": shown.rest})}
         try:
-            output = inner(shown.encoded)
+            output = inner(_arranged(inner, given))
         except ValueError as error:
-            width = shown.encoded.shape[-1]
-            raise HypermodelError(f"the model must take {width} encoded columns: {_line(error)}") from error
+            shapes = ", ".join(f"{name} {tuple(value.shape[1:])}" for name, value in given.items())
+            raise HypermodelError(f"the model must take {shapes}: {_line(error)}") from error
         if tuple(output.shape[1:]) != (signature.n_outputs,):
             raise HypermodelError(
                 f"the model must give {signature.n_outputs} outputs for this task, got {output.shape[1:]}"
@@ -370,6 +374,16 @@ def _in_order(
     for name in parameters:
         put(name)
     return ordered
+
+
+def _arranged(model: Any, given: Mapping[str, Any]) -> Any:
+    """The tensors in the order of the model's inputs, matched by name where there are several."""
+    if len(given) == 1:
+        return next(iter(given.values()))
+    names = [tensor.name for tensor in getattr(model, "inputs", None) or []]
+    if sorted(names) != sorted(given):
+        raise ValueError(f"its inputs are named {', '.join(names) or 'nothing'}, not {', '.join(given)}")
+    return [given[name] for name in names]
 
 
 def _line(error: Exception) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spaces.encoding import N_BINS, Layout
 from spaces.parameters import Choice, Float, Parameter
+from spaces.schema import Schema
 from spaces.signature import Signature
 from spaces.space import Condition
 
 Config = Mapping[str, Any]
 
+MANY = 512  # numbers beyond which each has no further features of its own
 LARGE = 8  # features of an embedding; categories of more slots have one
 SIGMA = 0.1
 # Sum of the squares of a number's further features at the start, beside the 1 of the number itself.
@@ -35,12 +37,18 @@ class Shown:
     n_sources : float
         About the sum of squares of a row of ``x``: a first layer's weights are drawn with variance ``gain /
         n_sources``.
+    blocks : dict of str to keras.KerasTensor
+        The scaled values of each block, ``(n_rows, *shape)``; tokens as they are, in float32.
+    rest : keras.KerasTensor or None
+        The encoded columns that are in no block; None where there are none.
     """
 
     inputs: list[Any]
     encoded: Any
     x: Any
     n_sources: float
+    blocks: dict[str, Any] = field(default_factory=dict)
+    rest: Any = None
 
 
 def input_parameters(signature: Signature) -> dict[str, Parameter]:
@@ -49,6 +57,7 @@ def input_parameters(signature: Signature) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     if layout.n_numbers:
         found["scaling"] = Choice(("standard", "robust"))
+    if 0 < layout.n_numbers <= MANY:
         found["numbers"] = Choice(("plain", "periodic", "piecewise"))
         found["sigma"] = Float(0.03, 1.0, log=True)
     if any(n > LARGE for n in layout.n_slots):
@@ -58,8 +67,8 @@ def input_parameters(signature: Signature) -> dict[str, Parameter]:
 
 def input_conditions(signature: Signature) -> dict[str, Condition]:
     """When they are active."""
-    has_numbers = bool(Layout.of(signature.schema).n_numbers)
-    return {"sigma": Condition("numbers", ("periodic",))} if has_numbers else {}
+    has_sigma = 0 < Layout.of(signature.schema).n_numbers <= MANY
+    return {"sigma": Condition("numbers", ("periodic",))} if has_sigma else {}
 
 
 def chosen_inputs(signature: Signature, **choices: Any) -> dict[str, Any]:
@@ -111,7 +120,22 @@ def features(config: Config, signature: Signature) -> Shown:
     )
     encoded = encode(inputs)
     power = {"periodic": PERIODIC_POWER, "piecewise": PIECEWISE_POWER}.get(way, 0.0)
-    return Shown(inputs, encoded, _embedded(config, layout, encoded), layout.n_columns + power * numbers)
+    n_sources = layout.n_columns + power * numbers
+    parts = _parts(signature.schema, layout, encoded)
+    return Shown(inputs, encoded, _embedded(config, layout, encoded), n_sources, *parts)
+
+
+def _parts(schema: Schema, layout: Layout, encoded: Any) -> tuple[dict[str, Any], Any]:
+    """The blocks, and the encoded columns that are in none."""
+    from spaces.layers import Part
+
+    blocks, first = {}, 0
+    for number, block in enumerate(schema.blocks):
+        blocks[block.name] = Part(first, block.shape, name=f"block_input_{number}")(encoded)
+        first += block.size
+    n_rest = layout.n_features - first
+    rest = Part(first, (n_rest,), name="rest")(encoded) if blocks and n_rest else None
+    return blocks, rest if blocks else encoded
 
 
 def _embedded(config: Config, layout: Layout, x: Any) -> Any:

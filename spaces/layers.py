@@ -105,6 +105,36 @@ def _tuples(layout: dict[str, Any]) -> dict[str, Any]:
 
 
 @keras.saving.register_keras_serializable(package="foldstack")
+class Part(keras.layers.Layer):  # type: ignore[misc]
+    """Some neighbouring features of each row, as an array of a shape.
+
+    Parameters
+    ----------
+    first : int
+        The first of them.
+    shape : tuple of int
+        Theirs; the output is ``(n_rows, *shape)``.
+    """
+
+    def __init__(self, first: int, shape: tuple[int, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first, self.shape = first, tuple(shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Cut and reshape."""
+        cut = inputs[:, self.first : self.first + prod(self.shape)]
+        return ops.reshape(cut, (-1, *self.shape))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """``(n_rows, *shape)``."""
+        return (input_shape[0], *self.shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Serialisable arguments."""
+        return {**super().get_config(), "first": self.first, "shape": list(self.shape)}
+
+
+@keras.saving.register_keras_serializable(package="foldstack")
 class Dropout(keras.layers.Layer):  # type: ignore[misc]
     """Inverted dropout (Srivastava et al. 2014) with its rate on a dial.
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from spaces.blocks import Block as Block
+from spaces.blocks import BlockError, find_blocks
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -83,9 +86,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Schema:
-    """The declared format of a table, inferred once from the rows used for development."""
+    """The declared format of a table, inferred once from the rows used for development.
+
+    Parameters
+    ----------
+    columns
+        All of them; those of the blocks stand before all others.
+    blocks
+        Number columns that belong together, in their order.
+    """
 
     columns: tuple[Column, ...]
+    blocks: tuple[Block, ...] = ()
 
     @cached_property
     def numbers(self) -> tuple[Column, ...]:
@@ -102,8 +114,20 @@ class Schema:
         """Columns of either kind."""
         return len(self.columns)
 
+    @property
+    def n_placed(self) -> int:
+        """Number columns that are in a block; they are the first."""
+        return sum(block.size for block in self.blocks)
+
+    @cached_property
+    def plain(self) -> tuple[Column, ...]:
+        """The columns that are in no block."""
+        return self.columns[self.n_placed :]
+
     @classmethod
-    def infer(cls, frame: pd.DataFrame, *, max_slots: int = 32) -> Schema:
+    def infer(
+        cls, frame: pd.DataFrame, *, max_slots: int = 32, inputs: Mapping[str, str] | None = None
+    ) -> Schema:
         """Infer the format from a frame.
 
         Parameters
@@ -112,14 +136,20 @@ class Schema:
             Inputs only, without targets, groups or time.
         max_slots
             Upper limit of inputs per category column.
+        inputs
+            What groups of columns are; see `spaces.blocks.find_blocks`.
 
         Raises
         ------
-        SchemaError
-            If a column name occurs twice or a column holds values that are neither numbers nor text nor
-            dates.
+        SchemaError, BlockError
+            If a column name occurs twice, a column holds values that are neither numbers nor text nor
+            dates, or columns are not what `inputs` says.
         """
-        return cls(tuple(_infer_column(name, s, max_slots) for name, s in _named(frame).items()))
+        named = _named(frame)
+        blocks = find_blocks(frame.set_axis(list(named), axis=1), inputs or {})
+        apart = {name for block in blocks for name in block.sources}
+        rest = (_infer_column(name, s, max_slots) for name, s in named.items() if name not in apart)
+        return cls((*_columns_of(blocks), *rest), blocks)
 
     def read(self, frame: pd.DataFrame) -> Table:
         """Turn a frame into arrays; the order of its columns and further columns do not matter.
@@ -129,15 +159,15 @@ class Schema:
         SchemaError
             If columns are missing, or a number column holds text.
         """
-        series = _named(frame, {c.name for c in self.columns})
-        absent = [c.name for c in self.columns if c.name not in series]
+        wanted = [*(n for block in self.blocks for n in block.sources), *(c.name for c in self.plain)]
+        series = _named(frame, set(wanted))
+        absent = [name for name in wanted if name not in series]
         if absent:
-            raise SchemaError(
-                f"every column of the schema must be present; missing: {', '.join(map(repr, absent))}"
-            )
+            raise SchemaError(f"every column of the schema must be present; missing: {_listed(absent)}")
         numbers = np.empty((len(frame), len(self.numbers)), np.float32)
         codes = np.empty((len(frame), len(self.categories)), np.int32)
-        for i, column in enumerate(self.numbers):
+        numbers[:, : self.n_placed] = self._read_blocks(frame)
+        for i, column in enumerate(self.numbers[self.n_placed :], self.n_placed):
             values = _floats(column.name, series[column.name], column.is_datetime)
             with np.errstate(over="ignore"):
                 numbers[:, i] = np.clip(values - column.anchor, -LARGEST_NUMBER, LARGEST_NUMBER)
@@ -145,15 +175,37 @@ class Schema:
             codes[:, i] = _codes(column, series[column.name])
         return Table(numbers, codes)
 
+    def _read_blocks(self, frame: pd.DataFrame) -> np.ndarray:
+        """Values of the blocks ``(n_rows, n_placed)``."""
+        if not self.blocks:
+            return np.zeros((len(frame), 0), np.float32)
+        named = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        try:
+            return np.concatenate([block.read(named) for block in self.blocks], axis=1)
+        except BlockError as error:
+            raise SchemaError(str(error)) from None
+
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"columns": [asdict(c) | {"categories": list(c.categories)} for c in self.columns]}
+        columns = [asdict(c) | {"categories": list(c.categories)} for c in self.plain]
+        blocks = {"blocks": [block.to_json() for block in self.blocks]} if self.blocks else {}
+        return {"columns": columns, **blocks}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Schema:
         """Read what `to_json` wrote."""
         columns = (c | {"categories": tuple(c.get("categories", ()))} for c in record["columns"])
-        return cls(tuple(Column(**c) for c in columns))
+        blocks = tuple(Block.from_json(block) for block in record.get("blocks", ()))
+        return cls((*_columns_of(blocks), *(Column(**c) for c in columns)), blocks)
+
+
+def _columns_of(blocks: tuple[Block, ...]) -> tuple[Column, ...]:
+    return tuple(Column(name, "number", False) for block in blocks for name in block.columns)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(map(repr, names[:8])) + more
 
 
 def _named(frame: pd.DataFrame, wanted: set[str] | None = None) -> dict[str, pd.Series]:

@@ -69,7 +69,8 @@ def audit(
     Parameters
     ----------
     dataset
-        The rows for development, with all columns that would be inputs, identifiers too.
+        The rows for development, with all columns that would be inputs, identifiers too. Images and other
+        blocks of columns are looked at as wholes, for equal ones.
     frame
         The frame that the dataset was read from, for whole numbers that float32 rounds; only rows of the
         dataset are read.
@@ -96,14 +97,19 @@ def audit(
     if holdout is not None and holdout.schema != dataset.schema:
         raise AuditError("the holdout must be read under the schema of the dataset; theirs differ")
     streams = rng.spawn(5)
+    has_blocks, dataset = bool(dataset.schema.blocks), dataset.without_blocks()
+    holdout = None if holdout is None else holdout.without_blocks()
     numbers = exact_numbers(dataset, frame)
     moments = find_moments(dataset, numbers)
     dates = frozenset(m.name for m in moments if m.is_date)
     found = list(find_identifiers(dataset, numbers, dates))
     unused = (set(columns_to_drop(found)) | _text_columns(dataset, dates)) - set(keep)
     names = tuple(c.name for c in dataset.schema.columns if c.name not in unused)
-    exact = equal_rows(quick.inputs(dataset, names)) if names else np.arange(dataset.n_rows)
-    near = near_duplicates(dataset, names, streams[0]) if names else exact
+    if has_blocks:
+        exact = near = dataset.duplicates
+    else:
+        exact = equal_rows(quick.inputs(dataset, names)) if names else np.arange(dataset.n_rows)
+        near = near_duplicates(dataset, names, streams[0]) if names else exact
     found += find_duplicates(exact, dataset.y)
     if needs_near_duplicates:
         together = dataset.duplicates if dataset.groups is None else dataset.groups
