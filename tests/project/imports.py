@@ -9,7 +9,7 @@ PACKAGES = ("spaces", "search", "ensemble", "reports")
 ROOTS = tuple(
     f"search.{name}"
     for name in (
-        "run", "flow", "watch", "assembly", "combination", "checks", "verbs", "estimators",
+        "run", "flow", "conclusion", "watch", "assembly", "combination", "checks", "verbs", "estimators",
         "lr_range", "workflow", "verbs_training", "kfold_tuner",
     )
 )  # fmt: skip

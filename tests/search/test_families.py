@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from ensemble import Ensemble
 from ensemble.calibration import Calibration
 from reports.leaderboard import leaderboard
-from search import assembly, flow, metrics, study
+from search import assembly, conclusion, flow, metrics, study
 from search.config import load
 from search.objective import Objective, full_plan
 from search.preparation import prepare
@@ -220,7 +220,7 @@ def test_a_replay_on_all_rows_decides_as_the_study_did(
     config, trials, summary = load(run.path / "config.toml"), run.trials(), run.load_json("summary.json")
     prepared = prepare(config)
     history, honest = assembly.replay(
-        run, prepared.dataset, prepared.folds, flow.combiner_of(config, prepared), flow.recipe_of(config),
+        run, prepared.dataset, prepared.folds, conclusion.combiner_of(config, prepared), flow.recipe_of(config),
         rng=np.random.default_rng(0), n_draws=0,
     )  # fmt: skip
     full = honest.full
