@@ -1,4 +1,4 @@
-"""The engine beside the usual ways, on three workloads, and its memory: ``python -m benchmarks.engine``.
+"""The engine beside the usual ways, on six workloads, and its memory: ``python -m benchmarks.engine``.
 
 Every way runs in a process of its own, one after another, round after round, so that a slow minute of the
 machine falls on all of them; medians over the rounds are printed. Importing TensorFlow and a first tiny
@@ -16,7 +16,9 @@ from collections import defaultdict
 from statistics import median
 from typing import Any
 
+from benchmarks.ours import KFOLD
 from benchmarks.worker import LABELS
+from benchmarks.workloads import N_TRIALS_F
 
 Figures = dict[str, Any]
 
@@ -25,13 +27,19 @@ TITLES = {
     "a": "(a) breast_cancer, 569 x 30, MLP 3x64, dropout 0.2, batch 32, 30 epochs, 5x3 folds = 15 members",
     "b": "(b) 20,000 rows x 50, MLP 3x256, batch 256, 10 epochs, 5x1 folds = 5 members",
     "c": "(c) {n_configs} configurations of the default space, breast_cancer, 30 epochs, 5x3 folds, traced",
+    "d": "(d) digits, 1,797 x 8 x 8, separable convolutions, 2 blocks of 32 and 64, 30 epochs, 5 folds",
+    "e": "(e) 2,000 sequences of 20 x 4, GRU of 32 in both directions, 30 epochs, 5 folds",
+    "f": "(f) {n_trials} trials of a random search, breast_cancer, MLP, 30 epochs, 5x3 folds",
 }
 WAYS: dict[str, tuple[str, ...]] = {
     "a": ("fit", "optuna", "keras_tuner", "scikit_learn", "engine", "process"),
     "b": ("fit", "optuna", "keras_tuner", "scikit_learn", "engine", "process"),
     "c": ("fit", "optuna", "keras_tuner", "study", "looked_study"),
+    "d": ("fit", "engine", "process"),
+    "e": ("fit", "engine", "process"),
+    "f": ("random_search", "kfold_tuner"),
 }
-SLOW = ("fit", "optuna", "keras_tuner")
+SLOW = ("fit", "optuna", "keras_tuner", "random_search")
 AGAIN = "engine, same structure again"
 
 
@@ -53,7 +61,7 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="one run, some of the slow ways' members, 8 configurations"
     )
     parser.add_argument("--runs", type=int, default=3, help="rounds of which the median is printed")
-    parser.add_argument("--only", default="a,b,c,memory", help="parts, separated by commas")
+    parser.add_argument("--only", default="a,b,c,d,e,f,memory", help="parts, separated by commas")
     options = parser.parse_args()
     options.runs = 1 if options.quick else options.runs
     return options
@@ -62,7 +70,7 @@ def _options() -> argparse.Namespace:
 def _compare(part: str, options: argparse.Namespace) -> None:
     n_configs = 8 if options.quick else 30
     n_members = _sample(part, options.quick)
-    print(f"\n{TITLES[part].format(n_configs=n_configs)}", flush=True)
+    print(f"\n{TITLES[part].format(n_configs=n_configs, n_trials=N_TRIALS_F)}", flush=True)
     if n_members:
         print(f"fit, alone and under a tuner: {n_members} members a trial measured, fitting scaled up to all")
     rounds: dict[str, list[float]] = defaultdict(list)
@@ -87,14 +95,15 @@ def _sample(part: str, is_quick: bool) -> int:
     """Members that the slow ways fit; 0 for all of them."""
     if part == "c":
         return 1 if is_quick else 3
-    return {"a": 3, "b": 2}[part] if is_quick else 0
+    return {"a": 3, "b": 2, "d": 1, "e": 1, "f": 2}[part] if is_quick else 0
 
 
 def _print_table(rounds: dict[str, list[float]]) -> None:
     rates, peaks, n_traced = (rounds.pop(name, []) for name in ("rate", "peak_rate", "n_traced"))
-    ours = AGAIN if AGAIN in rounds else "engine, one look at the end"
-    fit, best = median(rounds[FIT]), median(rounds[ours])
-    print("| way | seconds | fit takes times as long | takes times as long as the engine* |")
+    ours = next(name for name in (AGAIN, KFOLD, "engine, one look at the end") if name in rounds)
+    usual = FIT if FIT in rounds else LABELS["random_search"]
+    fit, best = median(rounds[usual]), median(rounds[ours])
+    print("| way | seconds | first row takes times as long | takes times as long as the engine* |")
     print("| --- | --- | --- | --- |")
     for label, values in rounds.items():
         seconds = median(values)

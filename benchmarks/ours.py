@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import TINY, Workload, n_operations
+from benchmarks.workloads import N_TRIALS_F, TINY, Workload, n_operations
 from search.objective import make_plan
 from search.training.process import TrainingProcess, n_threads_for
 from search.training.recipe import Recipe, recipe_for
 from search.training.trained import Request, Trained, validation_loss
 
 N_MATRIX = 2048
+KFOLD = "KFoldTuner"
 
 
 def request(
@@ -24,27 +25,52 @@ def request(
     """A configuration for the engine: all epochs and one look at the end, or the looks that a study takes."""
     n_epochs = n_epochs or work.n_epochs
     defaults = Recipe(n_epochs=n_epochs, patience=0.0, checkpoints=None if is_looked else (n_epochs,))
-    return Request("mlp", dict(config), work.signature, recipe_for(config, defaults), seed=1)
+    family = "mlp" if config is TINY else work.family
+    return Request(family, dict(config), work.signature, recipe_for(config, defaults), seed=1)
 
 
 def one_trial(work: Workload) -> dict[str, float]:
     """Seconds of one configuration: at first, again, again with a study's looks; best rates in GFLOP/s."""
     engine = _engine(work)
     (config,) = work.configs
-    before = matrix_rate()
+    is_rated = work.family == "mlp"
+    before = matrix_rate() if is_rated else 0.0
     first, loss = _timed(engine.train_request, request(work, config))
     repeated = [_timed(engine.train_request, request(work, config))[0] for _ in range(3)]
     again = median(repeated)
     looked, _ = _timed(engine.train_request, request(work, config, is_looked=True))
-    rate = n_operations(work, config) / min(repeated) / 1e9
-    return {
+    figures = {
         "engine, first trial": first,
         "engine, same structure again": again,
         "engine, again, with a study's looks": looked,
-        "rate": rate,
-        "peak_rate": max(before, matrix_rate()),
         "loss": loss,
     }
+    if not is_rated:
+        return figures
+    rate = n_operations(work, config) / min(repeated) / 1e9
+    return {**figures, "rate": rate, "peak_rate": max(before, matrix_rate())}
+
+
+def kfold_tuner(work: Workload) -> dict[str, float]:
+    """A search of `search.kfold_tuner.KFoldTuner` over the rows of `benchmarks.rivals.tuned`."""
+    import tempfile
+
+    set_threads(n_threads_for(work.dataset.n_rows))
+    from benchmarks.rivals import standardised, tuned, warm_up
+    from search.kfold_tuner import KFoldTuner
+
+    warm_up()
+    X, y = standardised(work)
+    n_repeats = len(work.members) // 5
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        tuner = KFoldTuner(
+            tuned(work), "val_loss", N_TRIALS_F, n_splits=5, n_repeats=n_repeats, seed=1, directory=folder
+        )
+        tuner.search(X, y, epochs=work.n_epochs, batch_size=work.configs[0]["batch_size"], verbose=0)
+        seconds = time.perf_counter() - started
+        losses = [trial.score for trial in tuner.oracle.get_best_trials(N_TRIALS_F)]
+    return {KFOLD: seconds, "loss": float(np.mean(losses))}
 
 
 def through_process(work: Workload) -> dict[str, float]:

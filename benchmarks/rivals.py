@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import Workload
+from benchmarks.workloads import N_TRIALS_F, Workload
 from search.splits import Member
 from spaces.mlp import ACTIVATION_OF_TASK, INITIALIZERS, default_space, widths
 
@@ -127,18 +127,81 @@ def scikit_learn(work: Workload, members: Sequence[Member]) -> Measured:
     return Measured(seconds, seconds, -float(scores.mean()))
 
 
-RIVALS = {"fit": fit, "optuna": optuna_fit, "keras_tuner": keras_tuner_fit, "scikit_learn": scikit_learn}
+def tuned(work: Workload) -> Any:
+    """A KerasTuner build function: width, depth, dropout and learning rate of an MLP are tuned."""
+
+    def build(hp: Any) -> Any:
+        import keras
+
+        model = keras.Sequential([keras.Input((work.signature.schema.n_columns,))])
+        width, rate = hp.Choice("width", [32, 64, 128]), hp.Float("dropout", 0.1, 0.4)
+        for _ in range(hp.Int("depth", 2, 3)):
+            model.add(keras.layers.Dense(width, activation="relu"))
+            model.add(keras.layers.Dropout(rate))
+        model.add(keras.layers.Dense(1, activation="sigmoid"))
+        optimizer = keras.optimizers.Adam(hp.Float("learning_rate", 3e-4, 3e-3, sampling="log"))
+        model.compile(optimizer=optimizer, loss="binary_crossentropy")
+        return model
+
+    return build
+
+
+def standardised(work: Workload) -> tuple[Any, Any]:
+    """All rows, standardised, and the binary target."""
+    X = work.dataset.table.numbers
+    return (X - X.mean(axis=0)) / X.std(axis=0), work.dataset.y.astype(np.float32)
+
+
+def random_search(work: Workload, members: Sequence[Member]) -> Measured:
+    """KerasTuner's RandomSearch whose ``run_trial`` is a loop over folds: build, ``fit``, ``evaluate``."""
+    import keras_tuner
+
+    measured, (X, y) = Measured(), standardised(work)
+
+    class FoldSearch(keras_tuner.RandomSearch):  # type: ignore[misc]
+        def run_trial(self, trial: Any, *args: Any, **options: Any) -> dict[str, float]:
+            started, losses = time.perf_counter(), []
+            for member in members:
+                model = self.hypermodel.build(trial.hyperparameters)
+                model.fit(X[member.train], y[member.train], **options)
+                losses.append(float(model.evaluate(X[member.held], y[member.held], verbose=0)))
+            measured.fit_seconds += time.perf_counter() - started
+            return {"val_loss": float(np.mean(losses))}
+
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        tuner = FoldSearch(tuned(work), objective="val_loss", max_trials=N_TRIALS_F, seed=1, directory=folder)
+        tuner.search(epochs=work.n_epochs, batch_size=work.configs[0]["batch_size"], verbose=0)
+        measured.seconds = time.perf_counter() - started
+        losses = [trial.score for trial in tuner.oracle.get_best_trials(N_TRIALS_F)]
+    measured.loss = float(np.mean(losses))
+    return measured
+
+
+RIVALS = {
+    "random_search": random_search,
+    "fit": fit,
+    "optuna": optuna_fit,
+    "keras_tuner": keras_tuner_fit,
+    "scikit_learn": scikit_learn,
+}
 
 
 def fit_member(work: Workload, config: Mapping[str, Any], member: Member) -> float:
     """Build, compile, fit and predict one fold's model; its held-out log loss."""
     X_train, y_train, X_held, y_held = work.fold(member)
-    model = keras_model(config, work.signature)
+    model = MODELS[work.family](config, work.signature)
     n_steps = -(-len(X_train) // config["batch_size"]) * work.n_epochs
-    model.compile(optimizer=keras_optimizer(config, n_steps), loss="binary_crossentropy")
+    model.compile(optimizer=keras_optimizer(config, n_steps), loss=_loss(y_train))
     model.fit(X_train, y_train, batch_size=config["batch_size"], epochs=work.n_epochs, verbose=0)
     p = np.clip(model.predict(X_held, batch_size=1024, verbose=0).astype(np.float64), 1e-7, 1 - 1e-7)
+    if y_held.shape[1] > 1:
+        return float(-np.mean(np.log((y_held * p).sum(axis=1))))
     return float(-np.mean(y_held * np.log(p) + (1 - y_held) * np.log(1 - p)))
+
+
+def _loss(y: Any) -> str:
+    return "categorical_crossentropy" if y.shape[1] > 1 else "binary_crossentropy"
 
 
 def keras_model(config: Mapping[str, Any], signature: Any) -> Any:
@@ -162,6 +225,51 @@ def keras_model(config: Mapping[str, Any], signature: Any) -> Any:
             model.add(keras.layers.Dropout(config["dropout"]))
     model.add(keras.layers.Dense(signature.n_outputs, activation=ACTIVATION_OF_TASK[signature.task.kind]))
     return model
+
+
+def keras_convolutional(config: Mapping[str, Any], signature: Any) -> Any:
+    """The network of `spaces.convolutional` from Keras' own layers."""
+    from keras import Input, Model, layers
+
+    def normal(x: Any) -> Any:
+        return layers.BatchNormalization(momentum=0.9)(x)
+
+    def separable(x: Any, filters: int, stride: int = 1) -> Any:
+        made = layers.SeparableConv2D(
+            filters, config["kernel_size"], strides=stride, padding="same", use_bias=False
+        )
+        return normal(made(x))
+
+    filters, inputs = config["filters"], Input(signature.schema.blocks[0].shape)
+    stem = layers.Conv2D(filters, config["kernel_size"], padding="same", use_bias=False)
+    x = layers.ReLU()(normal(stem(inputs)))
+    for index in range(config["n_blocks"]):
+        if index:
+            filters *= config["growth"]
+            x = layers.ReLU()(separable(x, filters, 2))
+        inner = separable(layers.ReLU()(separable(x, filters)), filters)
+        x = layers.ReLU()(layers.Add()([x, inner]))
+    return _headed(config, signature, Model, inputs, layers.GlobalAveragePooling2D()(x))
+
+
+def keras_recurrent(config: Mapping[str, Any], signature: Any) -> Any:
+    """The network of `spaces.recurrent` from Keras' own layers."""
+    from keras import Input, Model, layers
+
+    inputs = Input(signature.schema.blocks[0].shape)
+    x = layers.Bidirectional(layers.GRU(config["width"], return_sequences=True))(inputs)
+    return _headed(config, signature, Model, inputs, layers.GlobalAveragePooling1D()(x))
+
+
+def _headed(config: Mapping[str, Any], signature: Any, model: Any, inputs: Any, x: Any) -> Any:
+    import keras
+
+    activation = ACTIVATION_OF_TASK[signature.task.kind]
+    x = keras.layers.Dropout(config["dropout"])(x)
+    return model(inputs, keras.layers.Dense(signature.n_outputs, activation=activation)(x))
+
+
+MODELS = {"mlp": keras_model, "convolutional": keras_convolutional, "recurrent": keras_recurrent}
 
 
 def keras_optimizer(config: Mapping[str, Any], n_steps: int) -> Any:

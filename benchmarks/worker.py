@@ -21,6 +21,8 @@ def measure(way: str, name: str, n_members: int = 0, n_configs: int = N_CONFIGS)
     if way == "resident":
         return memory.study_over_trials(n_configs)
     work = workload(name, n_configs)
+    if way == "kfold_tuner":
+        return ours.kfold_tuner(work)
     if way == "engine":
         return ours.one_trial(work)
     if way == "process":
@@ -41,6 +43,7 @@ LABELS = {
     "fit": "keras fit per fold",
     "optuna": "Optuna + fit per fold",
     "keras_tuner": "KerasTuner + fit per fold",
+    "random_search": "KerasTuner RandomSearch + fit per fold",
     "scikit_learn": "scikit-learn MLPClassifier",
 }
 

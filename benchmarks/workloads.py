@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from search.data import Dataset, demo, from_arrays, from_frame
 from search.splits import Member, make_folds
+from spaces.blocks import frame_of
 from spaces.mlp import default_space, widths
 from spaces.signature import Signature
 
@@ -23,6 +24,7 @@ Config = dict[str, Any]
 
 N_EPOCHS_A, N_EPOCHS_B, N_EPOCHS_C = 30, 10, 30
 N_CONFIGS = 30
+N_TRIALS_F = 6
 TINY: Config = {
     "depth": 1, "width": 16, "shape": "constant", "activation": "relu", "normalization": "none",
     "dropout": 0.0, "l1_on": False, "l2_on": False, "optimizer": "adam", "learning_rate": 1e-3,
@@ -30,6 +32,17 @@ TINY: Config = {
 }  # fmt: skip
 CONFIG_A: Config = {**TINY, "depth": 3, "width": 64, "dropout": 0.2}
 CONFIG_B: Config = {**TINY, "depth": 3, "width": 256, "batch_size": 256}
+TRAINED: Config = {
+    "dropout": 0.1, "optimizer": "adam", "learning_rate": 6e-3, "schedule": "cosine", "batch_size": 64,
+    "label_smoothing": 0.0,
+}  # fmt: skip
+CONFIG_D: Config = {
+    "n_blocks": 2, "filters": 32, "kernel_size": 3, "convolution": "separable", "growth": 2,
+    "activation": "relu", "pooling": "mean", "shift": 0.0, "flip": False, **TRAINED,
+}  # fmt: skip
+CONFIG_E: Config = {
+    "unit": "gru", "n_layers": 1, "width": 32, "is_bidirectional": True, "pooling": "mean", **TRAINED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,11 +52,13 @@ class Workload:
     Attributes
     ----------
     dataset : Dataset
-        Rows, features, targets; a binary task without missing values.
+        Rows, features, targets; a task of classes without missing values.
     members : tuple of Member
         Training and held-out rows of each model, repeat after repeat.
     configs : tuple of dict
-        Of `spaces.mlp.default_space`.
+        Of the family's default space.
+    family : str
+        Of the networks.
     """
 
     name: str
@@ -51,6 +66,7 @@ class Workload:
     members: tuple[Member, ...]
     configs: tuple[Config, ...]
     n_epochs: int
+    family: str = "mlp"
 
     @property
     def signature(self) -> Signature:
@@ -58,9 +74,15 @@ class Workload:
         return Signature(self.dataset.schema, self.dataset.task, self.dataset.n_rows)
 
     def fold(self, member: Member) -> tuple[Array, Array, Array, Array]:
-        """``X_train, y_train, X_held, y_held`` of a member, standardised by its training rows, float32."""
+        """``X_train, y_train, X_held, y_held`` of a member, standardised by its training rows, float32.
+
+        A table that is one block comes as its arrays, standardised channel by channel.
+        """
         X, y = self.dataset.table.numbers, self.dataset.y.astype(np.float32)
-        center, scale = X[member.train].mean(axis=0), X[member.train].std(axis=0)
+        if self.dataset.schema.blocks:
+            X = X.reshape(len(X), *self.dataset.schema.blocks[0].shape)
+        axes = tuple(range(X.ndim - 1)) if X.ndim > 2 else 0
+        center, scale = X[member.train].mean(axis=axes), X[member.train].std(axis=axes)
         return (
             (X[member.train] - center) / scale,
             y[member.train],
@@ -70,20 +92,42 @@ class Workload:
 
 
 def workload(name: str, n_configs: int = N_CONFIGS) -> Workload:
-    """The workload ``"a"``, ``"b"`` or ``"c"``; only the last has several configurations."""
-    dataset = wide_table() if name == "b" else from_frame(*demo("breast_cancer"), name="breast_cancer")
-    folds = make_folds(dataset, n_splits=5, n_repeats=1 if name == "b" else 3, rng=np.random.default_rng(0))
+    """A workload by its letter, ``"a"`` to ``"f"``; only ``"c"`` has several configurations."""
+    dataset = DATASETS.get(name, cancer)()
+    n_repeats = 1 if name in ("b", "d", "e") else 3
+    folds = make_folds(dataset, n_splits=5, n_repeats=n_repeats, rng=np.random.default_rng(0))
     configs: tuple[Config, ...]
-    if name == "a":
-        configs, n_epochs = (CONFIG_A,), N_EPOCHS_A
-    elif name == "b":
-        configs, n_epochs = (CONFIG_B,), N_EPOCHS_B
+    if name == "c":
+        signature = Signature(dataset.schema, dataset.task, dataset.n_rows)
+        configs, n_epochs = sampled(signature, n_configs), N_EPOCHS_C
     else:
-        configs, n_epochs = (
-            sampled(Signature(dataset.schema, dataset.task, dataset.n_rows), n_configs),
-            N_EPOCHS_C,
-        )
-    return Workload(name, dataset, folds.members(), configs, n_epochs)
+        configs, n_epochs = ONE_CONFIG[name]
+    family = {"d": "convolutional", "e": "recurrent"}.get(name, "mlp")
+    return Workload(name, dataset, folds.members(), configs, n_epochs, family)
+
+
+def cancer() -> Dataset:
+    """569 rows of 30 numbers, two classes."""
+    return from_frame(*demo("breast_cancer"), name="breast_cancer")
+
+
+def digits() -> Dataset:
+    """1,797 grey images of 8 x 8, ten classes."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    frame = frame_of({"image": found.images[..., None].astype(np.float32)})
+    return from_frame(frame.assign(digit=found.target), "digit", name="digits")
+
+
+def bumps(n_rows: int = 2000, n_steps: int = 20, n_features: int = 4) -> Dataset:
+    """Sequences of noise with two bumps in two features; the class is which of them comes first."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_rows, n_steps, n_features)).astype(np.float32)
+    at = np.stack([rng.permutation(n_steps)[:2] for _ in range(n_rows)])
+    for feature in (0, 1):
+        x[np.arange(n_rows), at[:, feature], feature] += 4.0
+    return from_frame(frame_of({"steps": x}).assign(first=at[:, 0] < at[:, 1]), "first", name="bumps")
 
 
 def wide_table(n_rows: int = 20_000) -> Dataset:
@@ -94,6 +138,14 @@ def wide_table(n_rows: int = 20_000) -> Dataset:
     return from_arrays(X.astype(np.float32), y, name="wide")
 
 
+DATASETS = {"b": wide_table, "d": digits, "e": bumps}
+ONE_CONFIG: dict[str, tuple[tuple[Config, ...], int]] = {
+    "a": ((CONFIG_A,), N_EPOCHS_A),
+    "b": ((CONFIG_B,), N_EPOCHS_B),
+    "d": ((CONFIG_D,), N_EPOCHS_A),
+    "e": ((CONFIG_E,), N_EPOCHS_A),
+    "f": ((CONFIG_A,), N_EPOCHS_A),
+}
 PLAIN: dict[str, Any] = {
     "block": "plain",
     "wide": False,

@@ -138,6 +138,8 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family("mlp", "spaces.mlp", is_network=True),
         Family("tabm", "spaces.tabm", is_network=True),
+        Family("convolutional", "spaces.convolutional", is_network=True, blocks=("image", "sequence")),
+        Family("recurrent", "spaces.recurrent", is_network=True, blocks=("sequence", "tokens")),
         Family("linear", "spaces.linear"),
         Family("extra_trees", "spaces.extra_trees"),
         Family("random_forest", "spaces.random_forest"),

@@ -40,6 +40,8 @@ def _initializers(model: keras.Model) -> dict[int, Any]:
     for layer in model._flatten_layers():
         for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
             initializer = getattr(layer, f"{variable.name}_initializer", None)
+            if initializer is None and variable.name == "kernel":
+                initializer = getattr(layer, "depthwise_initializer", None)
             if initializer is None and (not variable.trainable or variable.ndim == 0):
                 initializer = np.asarray(variable.numpy())
             found[id(variable)] = initializer
