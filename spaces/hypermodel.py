@@ -11,6 +11,7 @@ import inspect
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -22,6 +23,7 @@ from spaces.parameters import Choice, Float, Int, Parameter, SpaceError, Value
 from spaces.signature import Signature
 from spaces.space import Condition, Config, Space
 from spaces.startup import import_tensorflow
+from spaces.training import training_extras
 
 if TYPE_CHECKING:
     import keras
@@ -198,7 +200,7 @@ class Hypermodel:
 
     def space(self, signature: Signature) -> Space:
         """What the build function asks for."""
-        return _space_at(self.name)
+        return replace(_space_at(self.name), extras=training_extras(signature))
 
     def first_configs(self, signature: Signature) -> tuple[Config, ...]:
         """The first value of everything."""

@@ -5,6 +5,7 @@ A parameter is called ``family.parameter`` there; with a single family the space
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -36,7 +37,7 @@ def space_of(names: Sequence[str], signature: Signature, overrides: Mapping[str,
     shared = {key: value for key, value in overrides.items() if key not in FAMILIES}
     _check_names(shared, spaces)
     for name, space in spaces.items():
-        own = {key: value for key, value in shared.items() if key in space.names}
+        own = {key: value for key, value in shared.items() if key in space.known}
         spaces[name] = space.override({**own, **_table_of(name, overrides)})
     return next(iter(spaces.values())) if len(spaces) == 1 else join(spaces)
 
@@ -46,9 +47,12 @@ def _check_names(shared: Mapping[str, Any], spaces: Mapping[str, Space]) -> None
         next(iter(spaces.values())).override(shared)
         return
     for key in shared:
-        if not any(key in space.names for space in spaces.values()):
+        if not any(key in space.known for space in spaces.values()):
+            known = dict.fromkeys(name for space in spaces.values() for name in space.known)
+            close = difflib.get_close_matches(key, [*spaces, *known], n=1)
             raise SpaceError(
                 f"an override must name one of {', '.join(spaces)}, or a parameter of one, got {key!r}"
+                + (f"; did you mean {close[0]!r}?" if close else "")
             )
 
 

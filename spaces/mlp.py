@@ -20,6 +20,7 @@ from spaces.inputs import (
 from spaces.parameters import Choice, Float, Int
 from spaces.signature import Signature
 from spaces.space import Condition, Space
+from spaces.training import training_extras
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +60,7 @@ def default_space(signature: Signature) -> Space:
     ----------
     signature : Signature
         Its ``n_rows`` bounds the batch sizes: at least ten steps an epoch. Its columns and its task decide
-        which ways to show columns and to train there are.
+        which ways to show columns and to train there are. What an override may add: `spaces.training`.
     """
     kind = signature.task.kind
     of_task = (
@@ -97,6 +98,7 @@ def default_space(signature: Signature) -> Space:
             "weight_decay": Condition("optimizer", ("adamw",)),
             "beta2": Condition("optimizer", ("adam", "adamw")),
         },
+        extras=training_extras(signature),
     )
 
 

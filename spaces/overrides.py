@@ -1,10 +1,10 @@
-"""Overrides: the words of a person (TOML, flags) that fix, narrow or replace parameters of a space."""
+"""Overrides: the words of a person (TOML, flags) that fix, narrow, replace or add parameters of a space."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spaces.parameters import Choice, Float, Int, Parameter, SpaceError, Value, is_number, is_same, is_whole
@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from spaces.space import Space
 
 RANGE_KEYS = ("low", "high", "log", "step")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A name that an override may add to a space, or the values that one of its names may have besides.
+
+    Attributes
+    ----------
+    values : Parameter
+        All that it may be; an override tells which of it is searched.
+    parent : str or None
+        Where it is added, it takes part while this name has one of ``parent_values``; None: always.
+    """
+
+    values: Parameter
+    parent: str | None = None
+    parent_values: tuple[Value, ...] = ()
 
 
 def override(space: Space, table: Mapping[str, Any]) -> Space:
@@ -28,20 +45,37 @@ def override(space: Space, table: Mapping[str, Any]) -> Space:
 
     A fixed value of a parameter that is active only sometimes stays so: it becomes a Choice of one option.
 
+    A name of ``space.extras`` is added where the space does not have it; a range of it needs both ends. Its
+    values stay within those of the extra.
+
     Raises
     ------
     SpaceError
         If a name is unknown (the nearest is named), a value does not fit, or two entries contradict.
     """
     for name in table:
-        if name not in space.names:
-            raise SpaceError(f"unknown parameter {name!r}{_nearest(name, space.names)}")
-    entries = _with_switches(space, table)
-    edited = space
-    for name in space.names:
+        if name not in space.known:
+            raise SpaceError(f"unknown parameter {name!r}{_nearest(name, space.known)}")
+    edited = _with_extras(space, table)
+    entries = _with_switches(edited, table)
+    for name in edited.names:
         if name in entries:
             edited = _apply(edited, name, entries[name])
     return edited
+
+
+def _with_extras(space: Space, table: Mapping[str, Any]) -> Space:
+    """The space with the extras that a table names, each as wide as it may be."""
+    from spaces.space import Condition
+
+    for name, extra in space.extras.items():
+        if name not in table or name in space.names:
+            continue
+        conditions = dict(space.conditions)
+        if extra.parent is not None:
+            conditions[name] = Condition(extra.parent, extra.parent_values)
+        space = replace(space, parameters={**space.parameters, name: extra.values}, conditions=conditions)
+    return space
 
 
 def _with_switches(space: Space, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,14 +134,43 @@ def _switch(space: Space, name: str) -> str | None:
 
 def _apply(space: Space, name: str, entry: Any) -> Space:
     parameter = space.parameters.get(name) or _of_fixed(space.fixed[name], entry)
+    extra = space.extras.get(name)
     try:
         if isinstance(entry, Mapping):
-            return _put(space, name, _range(parameter, entry))
+            return _put(
+                space, name, _range(parameter, entry) if extra is None else _within(parameter, extra, entry)
+            )
+        admitted = parameter if extra is None else _widened(parameter, extra)
         if isinstance(entry, list | tuple):
-            return _put(space, name, Choice([_admit(parameter, item) for item in entry]))
-        return _fix(space, name, _admit(parameter, entry))
+            return _put(space, name, Choice([_admit(admitted, item, extra) for item in entry]))
+        return _fix(space, name, _admit(admitted, entry, extra))
     except SpaceError as error:
         raise SpaceError(f"{name}: {error}") from error
+
+
+def _widened(parameter: Parameter, extra: Extra) -> Parameter:
+    """What values are admitted of a parameter that may be more than it is."""
+    if isinstance(parameter, Choice) and isinstance(extra.values, Choice):
+        return Choice(list(dict.fromkeys([*parameter.options, *extra.values.options])))
+    return extra.values
+
+
+def _within(parameter: Parameter, extra: Extra, table: Mapping[str, Any]) -> Int | Float:
+    """The range that a table gives a parameter, held against all that it may be."""
+    if parameter is extra.values and not isinstance(parameter, Choice):
+        for key in ("low", "high"):
+            if key not in table:
+                raise SpaceError(f"a range of it needs low and high, got {dict(table)!r}")
+    made = _range(parameter, table)
+    for end in (made.low, made.high):
+        _check_within(extra, end)
+    return made
+
+
+def _check_within(extra: Extra, value: Value) -> None:
+    values = extra.values
+    if not isinstance(values, Choice) and not values.contains(value):
+        raise SpaceError(f"the value must be from {values.low!r} to {values.high!r}, got {value!r}")
 
 
 def _of_fixed(value: Value, entry: Any) -> Choice:
@@ -177,7 +240,7 @@ def _numbers_as_range(parameter: Parameter) -> Int | Float:
     return Float(min(options), max(options))
 
 
-def _admit(parameter: Parameter, value: Any) -> Value:
+def _admit(parameter: Parameter, value: Any, extra: Extra | None = None) -> Value:
     """The value, if its type fits the parameter; whole numbers become floats where floats are meant."""
     if isinstance(parameter, Choice):
         return _admit_option(parameter, value)
@@ -188,6 +251,8 @@ def _admit(parameter: Parameter, value: Any) -> Value:
         raise SpaceError(f"the value must be a finite number, got {value!r}")
     if parameter.log and value <= 0:
         raise SpaceError(f"the value must be above 0, got {value!r}")
+    if extra is not None:
+        _check_within(extra, value)
     return value if isinstance(parameter, Int) else float(value)
 
 

@@ -49,6 +49,8 @@ class Space:
         Int without log) or to a fixed name.
     fixed : mapping of str to Value
         Values that every configuration carries.
+    extras : mapping of str to Extra
+        What an override may add; no part of what is searched, so not of equality, JSON or fingerprint.
 
     Raises
     ------
@@ -59,9 +61,10 @@ class Space:
     parameters: Mapping[str, Parameter]
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     fixed: Mapping[str, Value] = field(default_factory=dict)
+    extras: Mapping[str, overrides.Extra] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("parameters", "conditions", "fixed"):
+        for name in ("parameters", "conditions", "fixed", "extras"):
             object.__setattr__(self, name, dict(getattr(self, name)))
         self._check_names()
         self._check_conditions()
@@ -97,6 +100,11 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """All names, fixed ones first."""
         return (*self.fixed, *self.parameters)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All names that an override may give: those of the space, then the extras that it does not have."""
+        return (*self.names, *(name for name in self.extras if name not in self.names))
 
     def is_active(self, name: str, config: Mapping[str, Value]) -> bool:
         """Whether a parameter takes part in a configuration that is complete up to it."""

@@ -20,6 +20,7 @@ from spaces.mlp import ACTIVATION_OF_TASK, GAIN, batch_sizes, limited
 from spaces.parameters import Choice, Float, Int
 from spaces.signature import Signature
 from spaces.space import Space
+from spaces.training import training_extras
 
 if TYPE_CHECKING:
     import keras
@@ -48,6 +49,7 @@ def default_space(signature: Signature) -> Space:
             "batch_size": Choice(batch_sizes(signature)),
         },
         input_conditions(signature),
+        extras=training_extras(signature),
     )
 
 

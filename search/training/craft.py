@@ -1,6 +1,6 @@
-"""What may be done to gradients, weights and rows in training: clipping, max-norm, class weights.
+"""What may be done to gradients, weights, rows and rates: clipping, max-norm, class weights, plateaus.
 
-All of it is per member: what one member's gradients or classes are changes nothing for another.
+All of it is per member: what one member's gradients, classes or losses are changes nothing for another.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from search.training.plan import Plan
+from search.training.plateau import Plateau
 from search.training.recipe import Recipe
 
 Array = NDArray[Any]
@@ -29,13 +30,15 @@ class Craft:
     has_clip_norm: bool = False
     has_max_norm: bool = False
     has_class_weight: bool = False
+    has_plateau: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe) -> Craft:
         """What a recipe asks for."""
         return cls(
-            bool(recipe.clip_value), bool(recipe.clip_norm), bool(recipe.max_norm), bool(recipe.class_weight)
-        )
+            bool(recipe.clip_value), bool(recipe.clip_norm), bool(recipe.max_norm), bool(recipe.class_weight),
+            recipe.schedule == "performance",
+        )  # fmt: skip
 
 
 class CraftNumbers:
@@ -52,12 +55,14 @@ class CraftNumbers:
     def __init__(self, n_stacked: int, n_classes: int) -> None:
         self._clip_value, self._clip_norm, self._max_norm = (tf.Variable(1.0) for _ in range(3))
         self._class_weights = tf.Variable(tf.ones((n_stacked, n_classes)))
+        self.plateau = Plateau(n_stacked)
 
     def set(self, recipe: Recipe, class_weights: Array | None) -> None:
         """Take the numbers of a recipe; class weights ``(n_stacked, n_classes)``."""
         self._clip_value.assign(recipe.clip_value)
         self._clip_norm.assign(recipe.clip_norm)
         self._max_norm.assign(recipe.max_norm)
+        self.plateau.set(recipe)
         if class_weights is not None:
             self._class_weights.assign(class_weights)
 
@@ -75,8 +80,29 @@ class CraftNumbers:
             squares = [tf.reduce_sum(g * g, axis=list(range(1, len(g.shape)))) for g in found]
             norms = tf.sqrt(tf.add_n(squares))
             factors = self._clip_norm / tf.maximum(norms, self._clip_norm)
-            found = [g * tf.reshape(factors, (-1, *[1] * (len(g.shape) - 1))) for g in found]
+            found = [_times(factors, g) for g in found]
         return found
+
+    def apply(
+        self, craft: Craft, optimizer: Any, gradients: Sequence[Any], variables: Sequence[keras.Variable]
+    ) -> None:
+        """One step of the optimizer on variables ``(n_stacked, ...)``, at each member's own learning rate.
+
+        SGD's momentum adds up rate times gradient, so the gradient is scaled; in every other optimizer the
+        step is the rate times something that does not know the rate, so the step is.
+        """
+        found = self.clipped(craft, gradients)
+        if not craft.has_plateau:
+            optimizer.apply(found, variables)
+            return
+        rates = tf.convert_to_tensor(self.plateau.rates)
+        if isinstance(optimizer, keras.optimizers.SGD):
+            optimizer.apply([_times(rates, g) for g in found], variables)
+            return
+        before = [tf.identity(v) for v in variables]
+        optimizer.apply(found, variables)
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(old + _times(rates, variable - old))
 
     def hold(self, variables: Sequence[keras.Variable]) -> None:
         """Scale the weights ``(n_stacked, n_inputs, n_units)`` into each unit down to the norm allowed.
@@ -92,6 +118,11 @@ class CraftNumbers:
         """Weight of each row ``(n_stacked, n_rows)`` by its class; y ``(n_stacked, n_rows, n_outputs)``."""
         shares = tf.concat([1.0 - y, y], axis=2) if y.shape[2] == 1 else y
         return tf.einsum("mrc,mc->mr", shares, self._class_weights)
+
+
+def _times(factors: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Values ``(n_stacked, ...)`` times a factor of each member ``(n_stacked,)``."""
+    return values * tf.reshape(factors, (-1, *[1] * (len(values.shape) - 1)))
 
 
 def is_held(variable: keras.Variable) -> bool:

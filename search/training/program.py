@@ -87,8 +87,9 @@ class Program:
 
     @property
     def state(self) -> list[keras.Variable]:
-        """Everything that training changes: the stacked variables, then the optimizer's."""
-        return [*self.variables, *self._optimizer.variables]
+        """Everything that training changes: the stacked variables, the optimizer's, those of a plateau."""
+        plateau = self.craft_numbers.plateau.variables if self._craft.has_plateau else []
+        return [*self.variables, *self._optimizer.variables, *plateau]
 
     def reset(self, weights: Sequence[Array], numbers: Mapping[str, float]) -> None:
         """Start anew from initial weights ``(n_stacked, ...)`` in the order of ``model.variables``.
@@ -99,6 +100,7 @@ class Program:
             variable.assign(value)
         for variable, start in self._optimizer_start:
             variable.assign(tf.zeros(variable.shape, variable.dtype) if start is None else start)
+        self.craft_numbers.plateau.reset()
         for name, number in numbers.items():
             if getattr(self._optimizer, name, None) is not None:
                 getattr(self._optimizer, name).assign(number)
@@ -140,14 +142,18 @@ class Program:
         for epoch in tf.range(first_epoch, first_epoch + n_epochs):
             epoch_seed = seed + tf.stack([epoch, 0])
             order = self._shuffled(rows, epoch_seed) if is_shuffled else rows
-            total = tf.zeros((self._n_stacked,))
+            total, penalised = tf.zeros((self._n_stacked,)), tf.zeros((self._n_stacked,))
             for step in tf.range(n_steps):
                 batch = order[:, step * batch_size : (step + 1) * batch_size]
                 at = epoch * n_steps + step
                 self._optimizer.learning_rate.assign(rates[at])
                 y = self._targets(batch, center, scale, smoothing)
-                loss = self._step(batch, y, dropouts[at], epoch_seed + tf.stack([0, step + 1]))
+                loss, whole = self._step(batch, y, dropouts[at], epoch_seed + tf.stack([0, step + 1]))
                 total += loss * tf.cast(tf.shape(batch)[1], tf.float32)
+                penalised += whole * tf.cast(tf.shape(batch)[1], tf.float32)
+            if self._craft.has_plateau:
+                n_used = tf.minimum(n_steps * batch_size, n_rows)
+                self.craft_numbers.plateau.look(penalised / tf.cast(n_used, tf.float32))
             losses = losses.write(epoch - first_epoch, total / tf.cast(n_rows, tf.float32))
         return losses.stack()
 
@@ -172,8 +178,10 @@ class Program:
         y = tf.cast((tf.gather(self._y, batch) - center) / scale, tf.float32)
         return y * (1.0 - smoothing) + self._uniform * smoothing
 
-    def _step(self, batch: tf.Tensor, y: tf.Tensor, dropout: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """One optimizer step of every member; the result is each member's loss ``(n_stacked,)``."""
+    def _step(
+        self, batch: tf.Tensor, y: tf.Tensor, dropout: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One optimizer step of every member; its loss ``(n_stacked,)``, and that with its penalties."""
         noise = self._noise(tf.shape(batch)[1], seed)
         weights = self._weights(batch)
         changed: list[int] = []
@@ -204,9 +212,9 @@ class Program:
         gradients = tape.gradient(total, trainable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         for index, value in zip(changed, state, strict=True):
             self._fixed[index].assign(value)
-        self._optimizer.apply(self.craft_numbers.clipped(self._craft, gradients), self._trainable)
+        self.craft_numbers.apply(self._craft, self._optimizer, gradients, self._trainable)
         self.craft_numbers.hold(self._held)
-        return loss
+        return loss, penalised
 
     def _weights(self, batch: tf.Tensor) -> list[tf.Tensor]:
         """How much each row of a batch counts ``(n_stacked, n_rows)``; nothing where all count the same."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
 SCHEDULES = (
-    "constant", "cosine", "flat_cosine", "exponential", "piecewise", "power", "one_cycle", "ramp",
+    "constant", "cosine", "flat_cosine", "exponential", "piecewise", "power", "one_cycle", "performance",
+    "ramp",
 )  # fmt: skip
 DROPOUT_SCHEDULES = ("constant", "flat_cosine")
 MOMENTUM = 0.9
@@ -37,6 +38,9 @@ class Recipe:
         Share of the squared gradients' mean that Adam and AdamW keep from step to step, in [0, 1).
     schedule : str
         One of `SCHEDULES`.
+    plateau_factor, plateau_patience : float, int
+        With the schedule ``performance``: what a member's learning rate is multiplied by, in (0, 1), after
+        how many epochs without a better training loss of that member.
     dropout_schedule : str
         One of `DROPOUT_SCHEDULES`: how every dropout rate moves from its value to 0. Models that are trained
         by their own ``train_step`` keep it constant.
@@ -70,6 +74,8 @@ class Recipe:
     weight_decay: float = 0.0
     beta2: float = 0.999
     schedule: str = "constant"
+    plateau_factor: float = 0.5
+    plateau_patience: int = 5
     dropout_schedule: str = "constant"
     label_smoothing: float = 0.0
     clip_value: float = 0.0
@@ -98,15 +104,16 @@ class Recipe:
         for name in ("clip_value", "clip_norm", "max_norm"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is finite and at least 0, not {getattr(self, name)!r}")
+        if not 0.0 < self.plateau_factor < 1.0:
+            raise ValueError(f"plateau_factor lies in (0, 1), not {self.plateau_factor!r}")
         _check_class_weight(self.class_weight)
         if self.epoch_choice not in EPOCH_CHOICES:
             raise ValueError(
                 f"an epoch choice is one of {', '.join(EPOCH_CHOICES)}, not {self.epoch_choice!r}"
             )
-        if self.batch_size < 1 or self.n_epochs < 1:
-            raise ValueError(
-                f"batch size and epochs are at least 1, not {self.batch_size} and {self.n_epochs}"
-            )
+        for name in ("batch_size", "n_epochs", "plateau_patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)!r}")
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -126,9 +133,13 @@ def recipe_for(config: Mapping[str, Any], defaults: Recipe) -> Recipe:
     """The recipe of a configuration; what it does not name comes from the defaults."""
     names = (
         "optimizer", "learning_rate", "weight_decay", "beta2", "schedule", "dropout_schedule",
-        "label_smoothing", "batch_size", "clip_value", "clip_norm", "max_norm",
+        "label_smoothing", "batch_size", "clip_value", "clip_norm", "max_norm", "plateau_factor",
+        "plateau_patience",
     )  # fmt: skip
-    return replace(defaults, **{name: config[name] for name in names if name in config})
+    told = {name: config[name] for name in names if name in config}
+    if "class_weight" in config:
+        told["class_weight"] = None if config["class_weight"] == "none" else config["class_weight"]
+    return replace(defaults, **told)
 
 
 def checkpoint_epochs(n_epochs: int, ratio: float = 1.16) -> tuple[int, ...]:
@@ -159,8 +170,9 @@ def learning_rates(recipe: Recipe, n_steps_per_epoch: int) -> NDArray[np.float32
     t)) / 2``; flat_cosine: flat for half of the time, then a cosine; exponential: falls to a hundredth;
     piecewise: 1, a tenth from the half on, a hundredth from three quarters on; power: ``1 / (1 + 10 t)``;
     one_cycle: in straight lines from a tenth to the peak at 0.45, back to a tenth at 0.9, down to a
-    thousandth (Smith & Topin 2018; the momentum stays); ramp: rises exponentially from `RAMP_START`, for a
-    range test (Smith 2017).
+    thousandth (Smith & Topin 2018; the momentum stays); performance: 1, and each member's rate falls on its
+    own (`search.training.plateau`); ramp: rises exponentially from `RAMP_START`, for a range test (Smith
+    2017).
     """
     return (recipe.learning_rate * _factors(recipe.schedule, recipe.n_epochs * n_steps_per_epoch)).astype(
         np.float32
@@ -182,6 +194,7 @@ def _factors(schedule: str, n_steps_in_all: int) -> NDArray[np.float64]:
         "piecewise": np.select([t < 0.5, t < 0.75], [1.0, 0.1], 0.01),
         "power": 1 / (1 + 10 * t),
         "one_cycle": np.interp(t, (0.0, 0.45, 0.9, 1.0), (0.1, 1.0, 0.1, 0.001)),
+        "performance": np.ones_like(t),
         "ramp": RAMP_START ** (1 - t),
     }[schedule]
     return factors

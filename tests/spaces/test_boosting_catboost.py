@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spaces import boosting_catboost
-from tests.spaces.checks import small_case
+from spaces.boosted import Plain
+from tests.spaces.boosters import largest_difference, tables
+from tests.spaces.checks import Case, small_case
+from tests.spaces.checks import case as table_case
 
 catboost = pytest.importorskip("catboost", reason="an optional extra")
 
@@ -57,3 +64,45 @@ def test_rows_that_no_column_tells_apart_get_the_weighted_mean(kind: Any) -> Non
     model = boosting_catboost.unpack(boosting_catboost.pack(model))
     found = boosting_catboost.predict(model, x, 3)
     assert np.allclose(found, np.average(case.y, axis=0, weights=weights), atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(drawn=tables(), rate=st.sampled_from((0.07, 0.3)))
+def test_packed_arrays_predict_what_the_library_predicts(drawn: tuple[Case, np.ndarray], rate: float) -> None:
+    assert largest_difference(boosting_catboost, drawn, rate) <= 1e-6
+
+
+def test_what_is_packed_needs_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, module = small_case("multiclass"), boosting_catboost
+    config = {**module.first_configs(case.signature)[0], "learning_rate": 0.3}
+    data = module.pack(module.fit(config, case.signature, case.x(module), case.y, seed=2))
+    monkeypatch.setitem(sys.modules, "catboost", None)  # any import of it now fails
+    model = module.unpack(data)
+    assert all(isinstance(booster, Plain) for booster in model.boosters)
+    assert module.predict(model, case.x(module), 20).shape == case.y.shape
+
+
+def test_combinations_of_categories_and_numbers_are_packed() -> None:
+    """Only fits of 200 rounds and more combine columns in CatBoost's target statistics."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=500),
+            "c": rng.choice([f"c{k}" for k in range(15)], 500),
+            "d": rng.choice([f"d{k}" for k in range(12)], 500),
+        }
+    )
+    numbers = [frame[name].str[1:].astype(int).to_numpy() for name in ("c", "d")]
+    signal = ((numbers[0] + numbers[1]) % 3) * (frame["x"].to_numpy() > 0) + 0.1 * rng.normal(size=500)
+    made = table_case("regression", frame, signal)
+    config = {**boosting_catboost.first_configs(made.signature)[0], "learning_rate": 0.1}
+    x = made.x(boosting_catboost)
+    model = boosting_catboost.fit(config, made.signature, x[:400], made.y[:400], seed=0)
+    again = boosting_catboost.unpack(boosting_catboost.pack(model))
+    booster = again.boosters[0]
+    kinds = [booster.elements[a:b] for a, b in itertools.pairwise(booster.element_starts)]
+    assert any((kind < 0).sum() > 1 for kind in kinds)  # two categories
+    assert any((kind >= 0).any() for kind in kinds)  # a category and the answer to a question
+    x[450:, 2] = 99.0
+    theirs, ours = (boosting_catboost.predict(one, x, 300) for one in (model, again))
+    assert np.abs(theirs - ours).max() <= 1e-6

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spaces import boosting_xgboost
-from tests.spaces.checks import small_case
+from spaces.boosted import Plain
+from tests.spaces.boosters import largest_difference, tables
+from tests.spaces.checks import Case, small_case
 
 xgboost = pytest.importorskip("xgboost", reason="an optional extra")
 
@@ -53,3 +58,19 @@ def test_rows_that_no_column_tells_apart_get_the_weighted_mean(kind: Any) -> Non
     model = boosting_xgboost.unpack(boosting_xgboost.pack(model))
     found = boosting_xgboost.predict(model, x, 3)
     assert np.allclose(found, np.average(case.y, axis=0, weights=weights), atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(drawn=tables(), rate=st.sampled_from((0.07, 0.3)))
+def test_packed_arrays_predict_what_the_library_predicts(drawn: tuple[Case, np.ndarray], rate: float) -> None:
+    assert largest_difference(boosting_xgboost, drawn, rate) <= 1e-6
+
+
+def test_what_is_packed_needs_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, module = small_case("multiclass"), boosting_xgboost
+    config = {**module.first_configs(case.signature)[0], "learning_rate": 0.3}
+    data = module.pack(module.fit(config, case.signature, case.x(module), case.y, seed=2))
+    monkeypatch.setitem(sys.modules, "xgboost", None)  # any import of it now fails
+    model = module.unpack(data)
+    assert all(isinstance(booster, Plain) for booster in model.boosters)
+    assert module.predict(model, case.x(module), 20).shape == case.y.shape

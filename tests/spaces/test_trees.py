@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spaces.packed import PackedError
-from spaces.trees import Nodes, Trees, _rounded_down, checked, leaves, stacked, sums
+from spaces.trees import (
+    MOST_LEVELS,
+    Nodes,
+    Trees,
+    _rounded_down,
+    breadth_first,
+    checked,
+    leaves,
+    members_of,
+    scores_by_round,
+    stacked,
+    sums,
+)
 
 
 def _stump(threshold: float, left: float, right: float, *, is_missing_left: bool = False) -> Nodes:
@@ -106,3 +118,56 @@ def test_arrays_of_another_kind_are_refused(name: str) -> None:
         checked({**arrays, name: arrays[name].astype("U8")}, 1)
     with pytest.raises(PackedError, match=name):
         checked({**arrays, name: arrays[name][None]}, 1)
+
+
+def test_scores_are_one_tree_per_score_and_round() -> None:
+    found = scores_by_round(
+        stacked([_stump(0.5, k, -k) for k in (1.0, 10.0, 2.0, 20.0)]), np.ones(2), X, (0, 1, 9)
+    )
+    assert found[:, 0].tolist() == [[1, 1], [2, 11], [4, 31]] and found[2, 3].tolist() == [-2, -29]
+
+
+def test_sums_keep_the_precision_of_the_values() -> None:
+    trees = stacked([_stump(0.5, 1.0, 2.0)] + [_stump(0.5, 1e-8, 1e-8)] * 9, dtype=np.float32)
+    assert sums(trees, X, (10,))[0, 0, 0] == 1.0
+    assert sums(trees, X, (1,), start=2.0**24)[0, 0, 0] == 2.0**24
+    assert isinstance(checked(trees.arrays(), 1), Trees)
+
+
+def test_sets_of_levels() -> None:
+    found = members_of([np.array([0, 2]), np.array([], np.int64), np.array([3])])
+    assert found.astype(int).tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert members_of([]).shape == (0, 0)
+
+
+def test_nodes_are_sorted_parents_first() -> None:
+    left, right = np.array([4, -1, -1, -1, 1]), np.array([3, -1, -1, -1, 2])
+    assert breadth_first(left, right).tolist() == [0, 4, 3, 1, 2]
+
+
+def _chain(n_levels: int) -> Trees:
+    """A tree whose right child is always a leaf."""
+    inner = np.arange(n_levels - 1)
+    nodes = np.zeros(2 * n_levels - 1)
+    left, right, feature = nodes.astype(int), nodes.astype(int), np.full(nodes.size, -1)
+    left[2 * inner], right[2 * inner], feature[2 * inner] = 2 * inner + 2, 2 * inner + 1, 0
+    return stacked([Nodes(feature, nodes, left, right, nodes > 0, nodes[:, None])])
+
+
+def test_trees_of_too_many_levels_are_refused() -> None:
+    assert isinstance(checked(_chain(MOST_LEVELS).arrays(), 1), Trees)
+    with pytest.raises(PackedError, match="at most 4096 levels"):
+        checked(_chain(MOST_LEVELS + 1).arrays(), 1)
+
+
+def test_nodes_with_two_parents_are_refused() -> None:
+    arrays = _chain(4).arrays()
+    with pytest.raises(PackedError, match="one parent each"):
+        checked({**arrays, "right": np.where(arrays["right"] == 1, 3, arrays["right"])}, 1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("threshold", np.nan), ("value", np.nan), ("value", np.inf)])
+def test_numbers_that_are_none_are_refused(name: str, value: float) -> None:
+    arrays = TREES.arrays()
+    with pytest.raises(PackedError, match="must be numbers"):
+        checked({**arrays, name: np.full_like(arrays[name], value)}, 1)

@@ -18,6 +18,7 @@ from search.training.engine import LOSSES, Engine, Job
 from search.training.plan import Plan
 from search.training.recipe import Recipe
 from search.training.trained import Trained
+from search.training.ways import Way
 
 N_ROWS, N_MEMBERS, BATCH = 60, 3, 16
 RECIPE = Recipe(
@@ -91,7 +92,7 @@ def test_clipping_is_that_of_keras(change: dict[str, float], of_keras: dict[str,
 
 @pytest.mark.parametrize("way", ["stacked", "looped"])
 def test_max_norm_is_that_of_keras(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.training.engine.way_of", lambda *_: way)
+    monkeypatch.setattr("search.training.engine.choose_way", lambda *_: Way(way, "asked for"))
     plan = plan_of()
     found = trained_of(plan, replace(RECIPE, max_norm=0.5))
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
@@ -103,7 +104,7 @@ def test_max_norm_is_that_of_keras(way: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("way", ["stacked", "looped", "fit"])
 def test_balanced_classes_are_sample_weights(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.training.engine.way_of", lambda *_: way)
+    monkeypatch.setattr("search.training.engine.choose_way", lambda *_: Way(way, "asked for"))
     plan, build = plan_of(3), partial(model_of, 3, "softmax")
     plan = replace(plan, row_weights=np.linspace(0.5, 1.5, N_ROWS))
     recipe = replace(RECIPE, class_weight="balanced")
@@ -144,10 +145,13 @@ def test_class_weights_that_do_not_fit_are_refused(kind: str, asked: Any, said: 
         class_weights(plan_of(), replace(RECIPE, class_weight=asked), kind)
 
 
-def test_a_model_with_its_own_step_is_not_clipped_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.training.engine.way_of", lambda *_: "fit")
+@pytest.mark.parametrize("change", [{"clip_norm": 1.0}, {"schedule": "performance"}])
+def test_a_model_with_its_own_step_is_not_trained_otherwise_in_silence(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.training.engine.choose_way", lambda *_: Way("fit", "asked for"))
     with pytest.raises(ValueError, match="train_step of their own"):
-        trained_of(plan_of(), replace(RECIPE, clip_norm=1.0))
+        trained_of(plan_of(), replace(RECIPE, **change))
 
 
 def test_members_do_not_influence_each_other() -> None:

@@ -38,8 +38,10 @@ from search.training.recipe import (
         ({"max_norm": math.nan}, "max_norm is finite .*not nan"),
         ({"class_weight": "equal"}, "class_weight is .*not 'equal'"),
         ({"class_weight": (1.0, 0.0)}, r"number above 0 .*not \(1.0, 0.0\)"),
-        ({"batch_size": 0}, "not 0 and 100"),
-        ({"n_epochs": 0}, "not 32 and 0"),
+        ({"plateau_factor": 1.0}, r"plateau_factor lies in \(0, 1\), not 1.0"),
+        ({"plateau_patience": 0}, "plateau_patience is at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size is at least 1, not 0"),
+        ({"n_epochs": 0}, "n_epochs is at least 1, not 0"),
     ],
 )
 def test_mistakes_are_told_with_rule_and_value(change: dict[str, Any], said: str) -> None:
@@ -86,6 +88,7 @@ def test_learning_rates(schedule: str) -> None:
         "flat_cosine": (0.2, 0.1, 0.1 * (1 + math.cos(math.pi * 68 / 70))),
         "exponential": (0.02, 0.2 * 0.01**0.75, 0.2 * 0.01 ** (69 / 70)),
         "piecewise": (0.02, 0.002, 0.002),
+        "performance": (0.2, 0.2, 0.2),  # before any member's own factor
         "power": (0.2 / 6, 0.2 / 8.5, 0.2 / (1 + 690 / 70)),
     }[schedule]
     assert rates[[35, 69]] == pytest.approx([at[0], at[2]], rel=1e-5)
@@ -120,6 +123,10 @@ def test_a_configuration_overrides_the_defaults() -> None:
     assert (recipe.beta2, recipe.label_smoothing, recipe.dropout_schedule) == (0.95, 0.1, "flat_cosine")
     assert (recipe.optimizer, recipe.weight_decay, recipe.batch_size) == ("adamw", 0.1, 8)
     assert (recipe.n_epochs, recipe.patience, recipe.learning_rate) == (7, 3.0, 0.5)
+    craft = {"clip_norm": 1.0, "max_norm": 2.0, "plateau_factor": 0.2, "plateau_patience": 3}
+    told = recipe_for({**craft, "class_weight": "balanced"}, defaults)
+    assert {name: getattr(told, name) for name in craft} == craft and told.class_weight == "balanced"
+    assert recipe_for({"class_weight": "none"}, told).class_weight is None
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
