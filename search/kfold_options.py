@@ -1,27 +1,29 @@
-"""What a KFoldTuner is given (its arguments, those of ``fit``, the inputs), and what it tells of a trial."""
+"""What a KFoldTuner is given (its arguments, those of ``fit``), its oracle, and what it tells of a trial."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
-from numpy.typing import NDArray
 
-from search.kfold_training import FoldError, Options
+from search.kfold_inputs import FoldError
+from search.kfold_training import Options
+from search.proposers.halving import Halving
+from search.proposers.seam import seed_of
 
-Array = NDArray[Any]
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,
     "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
     "grid": keras_tuner.oracles.GridSearchOracle,
 }
+NAMES = (*ORACLES, "hyperband")
 OF_ORACLE = (
     *("hyperparameters", "tune_new_entries", "allow_new_entries", "max_retries_per_trial"),
-    *("max_consecutive_failed_trials", "num_initial_points", "alpha", "beta"),
+    *("max_consecutive_failed_trials", "num_initial_points", "alpha", "beta", "max_epochs", "factor"),
 )
 IGNORED = ("validation_split", "validation_data", "validation_batch_size", "validation_freq")
 
@@ -66,22 +68,6 @@ class Noted:
         return keras.callbacks.History()
 
 
-def inputs_of(x: Any) -> Array:
-    """One array of inputs, as numbers that TensorFlow computes with: float32, or int32 for 32 and 64 bits.
-
-    Raises
-    ------
-    FoldError
-        If there are several arrays, or no numbers ``(n_rows, ...)``.
-    """
-    if isinstance(x, Mapping | tuple) or (isinstance(x, list) and len({np.shape(part) for part in x}) > 1):
-        raise FoldError("x must be one array, got several")
-    values = np.asarray(x)
-    if values.dtype.kind not in "fiub" or values.ndim < 2:
-        raise FoldError(f"x must be numbers (n_rows, ...), got {values.dtype} of shape {values.shape}")
-    return values.astype(np.int32 if values.dtype in (np.int32, np.int64) else np.float32)
-
-
 def options_of(given: Mapping[str, Any]) -> Options:
     """The arguments of ``fit`` as the engine knows them, and the others."""
     others = {name: value for name, value in given.items() if value is not None}
@@ -99,14 +85,23 @@ def check_arguments(
     oracle: str, n_splits: int, n_repeats: int | None, max_trials: int, seed: int | None
 ) -> None:
     """The rules of the tuner's arguments; raises FoldError."""
-    if oracle == "hyperband":
-        raise FoldError("Hyperband goes on from weights that saw other folds' rows, got oracle='hyperband'")
-    if oracle not in ORACLES:
-        raise FoldError(f"an oracle must be one of {', '.join(ORACLES)}, got {oracle!r}")
+    if oracle not in NAMES:
+        raise FoldError(f"an oracle must be one of {', '.join(NAMES)}, got {oracle!r}")
     if n_splits < 2 or (n_repeats is not None and n_repeats < 1):
         raise FoldError(f"n_splits must be at least 2 and n_repeats 1, got {n_splits!r} and {n_repeats!r}")
     if max_trials < 1 or (seed is not None and seed < 0):
         raise FoldError(f"max_trials must be at least 1 and seed 0, got {max_trials!r} and {seed!r}")
+
+
+def oracle_of(name: str, *, objective: Any, max_trials: int, seed: int, given: Mapping[str, Any]) -> Any:
+    """The oracle that proposes trials; failures end a search only where they are told to.
+
+    Hyperband is that of `search.proposers.halving`, with ``max_epochs`` 100 where nothing else is told.
+    """
+    shared = {"objective": objective, "seed": seed_of(seed), "max_consecutive_failed_trials": sys.maxsize}
+    if name == "hyperband":
+        return Halving(most_trials=max_trials, **{**shared, **given})
+    return ORACLES[name](max_trials=max_trials, **{**shared, **given})
 
 
 def check_objective(objective: Any) -> None:

@@ -11,86 +11,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from search.kfold_inputs import FoldError as FoldError
+from search.kfold_outputs import as_outputs, head_of, targets
+from search.kfold_rows import Rows
 from search.objective import INNER_FRACTION
-from search.splits import Folds, make_folds
+from search.splits import Folds
 from search.training.engine import Engine, Job
 from search.training.plan import Plan
-from search.training.recipe import Recipe
+from search.training.recipe import Recipe, checkpoint_epochs
+from search.training.trained import State, Stretch
 from spaces.compiled import Compiled, NotHonoured, read_compiled
-from spaces.mlp import ACTIVATION_OF_TASK
-from spaces.task import Task
 
 Array = NDArray[Any]
 Build = Callable[[], keras.Model]
-SMALLEST = 1e-7  # a probability that is turned back into a logit is at least this
-
-
-class FoldError(ValueError):
-    """Rows or options do not go with folds; the message is one line."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What is learned from: inputs, targets as the user's loss wants them, weights.
-
-    Attributes
-    ----------
-    x : ndarray, shape (n_rows, ...)
-    y : ndarray, shape (n_rows,) or (n_rows, n_outputs)
-    sample_weight : ndarray, shape (n_rows,), or None
-    """
-
-    x: Array
-    y: Array
-    sample_weight: Array | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.x) != len(self.y) or not len(self.x):
-            raise FoldError(f"x and y must have the same rows, got {len(self.x)} and {len(self.y)}")
-        if self.sample_weight is not None and len(self.sample_weight) != len(self.x):
-            raise FoldError(f"sample_weight must have a number for each of {len(self.x)} rows")
-
-    @property
-    def codes(self) -> Array | None:
-        """The class of each row as a number; None where the targets are no classes."""
-        y = self.y
-        if y.ndim == 2 and y.shape[1] > 1:
-            is_one_hot = np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
-            return np.asarray(y.argmax(axis=1)) if is_one_hot else None
-        flat = y.reshape(len(y), -1)[:, 0]
-        return flat.astype(np.int64) if np.array_equal(flat, np.round(flat)) else None
-
-
-@dataclass(frozen=True)
-class _SplitRows:
-    """What `make_folds` asks of rows."""
-
-    y: Array
-    task: Task
-    duplicates: Array
-    groups: None = None
-    time: None = None
-
-
-def folds_of(rows: Rows, n_splits: int, n_repeats: int, seed: int, *, is_classified: bool) -> Folds:
-    """Folds at random, equal inputs never on both sides; a class is missing from no member's training rows.
-
-    Raises
-    ------
-    SplitError
-        If there are too few rows, or rows of a class.
-    """
-    flat = rows.x.reshape(len(rows.x), -1)
-    duplicates = np.unique(flat, axis=0, return_inverse=True)[1].reshape(-1)
-    y, task = np.zeros((len(flat), 1)), Task("regression", ("y",))
-    if is_classified and rows.codes is not None and np.ptp(rows.codes):
-        classes, codes = np.unique(rows.codes, return_inverse=True)
-        kind = "binary" if len(classes) == 2 else "multiclass"
-        task = Task(kind, ("y",), tuple(classes.tolist()))  # type: ignore[arg-type]
-        y = codes[:, None].astype(float) if kind == "binary" else np.eye(len(classes))[codes]
-    split = _SplitRows(y, task, duplicates)
-    rng = np.random.default_rng([seed, 1])
-    return make_folds(split, n_splits=n_splits, n_repeats=n_repeats, is_stratified=False, rng=rng)
 
 
 @dataclass(frozen=True)
@@ -126,12 +59,15 @@ class Folded:
         The common epoch of all members; 0 where ``fit`` trained and the last weights are kept.
     way : str
         ``stacked`` or ``looped`` (engine), or ``fit``.
+    state : mapping of str to ndarray, or None
+        Where the members stopped, if they may go on.
     """
 
     outputs: NDArray[np.float32]
     weights: list[Array]
     epoch: int
     way: str
+    state: State | None = None
 
 
 class Judge:
@@ -177,8 +113,15 @@ class FoldTraining:
         self._judge: Judge | None = None
         self._compiled: Compiled | None = None
 
-    def train(self, build: Build, options: Options, seed: int, values: Mapping[str, Any]) -> Folded:
-        """Train all members by the engine.
+    def train(
+        self,
+        build: Build,
+        options: Options,
+        seed: int,
+        values: Mapping[str, Any],
+        stretch: Stretch | None = None,
+    ) -> Folded:
+        """Train all members by the engine; of a stretch, each goes on from its own last epoch.
 
         Raises
         ------
@@ -197,24 +140,37 @@ class FoldTraining:
             raise NotHonoured("the engine draws fresh weights, and this model brings its own")
         self._checked.add(structure)
         self._judge, self._compiled = Judge(model), compiled
+        n_epochs = options.epochs if stretch is None else stretch.looks[-1]
+        looks = None if stretch is None else tuple(sorted({*checkpoint_epochs(n_epochs), *stretch.looks}))
         recipe = Recipe(
             **compiled.training,
             batch_size=options.batch_size,
-            n_epochs=options.epochs,
+            n_epochs=n_epochs,
             patience=0.0,
+            checkpoints=looks,
             is_shuffled=options.is_shuffled,
         )
         n_outputs = int(model.output_shape[-1])
         job = Job(
             structure=(structure, compiled.is_logits),
-            build=lambda: _with_probabilities(self.built(build()), compiled, kind, self.shape),
+            build=lambda: self._as_the_engine_takes_it(build(), compiled, kind),
             kind=kind,
             recipe=recipe,
             seed=seed,
+            stop=None if stretch is None else stretch.stop,
+            state=None if stretch is None else stretch.state,
         )
         trained = self._engine(kind, n_outputs, compiled).train(job)
-        outputs = _as_outputs(trained.out_of_fold[trained.chosen_index], compiled)
-        return Folded(outputs, trained.weights, trained.chosen_epoch, trained.way)
+        outputs = as_outputs(trained.out_of_fold[trained.chosen_index], compiled)
+        return Folded(outputs, trained.weights, trained.chosen_epoch, trained.way, trained.state)
+
+    def _as_the_engine_takes_it(self, model: keras.Model, compiled: Compiled, kind: str) -> keras.Model:
+        """A model of one array or of a list of them, with the activation that a loss of logits applies."""
+        head, layout = head_of(compiled, kind), self._rows.x.layout
+        built = layout.built(model)
+        if head is None and layout.kind == "one":
+            return built
+        return layout.wrapped(built, head or (lambda outputs: outputs))
 
     def fit(
         self, build: Build, fit: Callable[..., Any], options: Options, seed: int, *, needs_validation: bool
@@ -233,7 +189,7 @@ class FoldTraining:
             if needs_validation:
                 arguments |= self._validation(member.train, seed + number)
             fit(model, number, **arguments)
-            held = np.asarray(model.predict(self._rows.x[member.held], batch_size=1024, verbose=0))
+            held = np.asarray(model.predict(self._rows.x.take(member.held), batch_size=1024, verbose=0))
             if outputs is None:
                 shape = (self._folds.n_repeats, len(self._rows.x), *held.shape[1:])
                 outputs = np.full(shape, np.nan, np.float32)
@@ -263,13 +219,11 @@ class FoldTraining:
     def _part(self, rows: Array) -> dict[str, Any]:
         given = self._rows
         weights = {} if given.sample_weight is None else {"sample_weight": given.sample_weight[rows]}
-        return {"x": given.x[rows], "y": given.y[rows], **weights}
+        return {"x": given.x.take(rows), "y": given.y[rows], **weights}
 
     def built(self, model: keras.Model) -> keras.Model:
         """The model with its weights made for these rows."""
-        if not model.built:
-            model.build((None, *self._rows.x.shape[1:]))
-        return model
+        return self._rows.x.layout.built(model)
 
     def judged(self, outputs: Array) -> tuple[dict[str, float], list[float]]:
         """Loss and metrics of the model last trained, mean over repeats; the objective of each member."""
@@ -286,20 +240,21 @@ class FoldTraining:
         return mean, folds
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one row of the inputs."""
-        return tuple(self._rows.x.shape[1:])
+    def layout(self) -> str:
+        """How the inputs are put together, as text."""
+        return self._rows.x.layout.to_json()
 
     def targets(self, n_outputs: int, compiled: Compiled) -> NDArray[np.float64]:
         """Targets ``(n_rows, n_outputs)``, classes as one-hot rows."""
-        return _targets(self._rows.y, n_outputs, is_sparse=compiled.is_sparse)
+        return targets(self._rows.y, n_outputs, is_sparse=compiled.is_sparse)
 
     def _kind(self, model: keras.Model, compiled: Compiled) -> str:
-        shape = model.output_shape
+        shape = getattr(model, "output_shape", None)  # unknown of a subclassed model
         if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(model.inputs, list):
             raise NotHonoured("the engine takes models of one output (n_rows, n_outputs)")
-        if len(model.inputs) != 1:
-            raise NotHonoured("the folds are those of one array")
+        n_inputs = len(self._rows.x.parts)
+        if len(model.inputs) != n_inputs:
+            raise NotHonoured(f"the engine gives each input an array: {len(model.inputs)} for {n_inputs}")
         return compiled.kind(int(shape[1]))
 
     def _engine(self, kind: str, n_outputs: int, compiled: Compiled) -> Engine:
@@ -312,7 +267,7 @@ class FoldTraining:
         members, weights = self.members, self._rows.sample_weight
         units = (len(members), y.shape[1])
         return Plan(
-            inputs=(self._rows.x,),
+            inputs=self._rows.x.parts,
             y=y,
             train=tuple(member.train for member in members),
             held=tuple(member.held for member in members),
@@ -326,48 +281,8 @@ class FoldTraining:
         """The objective of the model in training, turned so that lower is better."""
         assert self._judge is not None and self._compiled is not None
         as_given = y.argmax(axis=1) if self._compiled.is_sparse else y
-        outputs = _as_outputs(predictions.astype(np.float32), self._compiled)
+        outputs = as_outputs(predictions.astype(np.float32), self._compiled)
         return self._sign * self._judge.values(as_given, outputs, weights)[self._objective]
-
-
-def probabilities(outputs: Array, compiled: Compiled | None) -> NDArray[np.float32]:
-    """Outputs as predictions: with the sigmoid or softmax that a loss of logits applies."""
-    if compiled is None or not compiled.is_logits:
-        return np.asarray(outputs, np.float32)
-    squash = keras.ops.sigmoid if compiled.loss.startswith("Binary") else keras.ops.softmax
-    return np.asarray(squash(outputs), np.float32)
-
-
-def _as_outputs(predictions: Array, compiled: Compiled) -> NDArray[np.float32]:
-    """The inverse of `probabilities`; logits of a softmax up to a constant, which no loss sees."""
-    if not compiled.is_logits:
-        return np.asarray(predictions, np.float32)
-    p = np.clip(predictions.astype(np.float64), SMALLEST, 1.0 - SMALLEST)
-    logits = np.log(p) - np.log1p(-p) if compiled.loss.startswith("Binary") else np.log(p)
-    return np.asarray(logits, np.float32)
-
-
-def _targets(y: Array, n_outputs: int, *, is_sparse: bool) -> NDArray[np.float64]:
-    """Targets as the engine takes them, ``(n_rows, n_outputs)``."""
-    if not is_sparse:
-        table = y.reshape(len(y), -1).astype(np.float64)
-        if table.shape[1] != n_outputs:
-            raise FoldError(f"y must have {n_outputs} columns for this model, got {table.shape[1]}")
-        return table
-    codes = y.reshape(-1).astype(np.int64)
-    if codes.min() < 0 or codes.max() >= n_outputs:
-        raise FoldError(f"classes must lie in 0..{n_outputs - 1}, got {codes.min()}..{codes.max()}")
-    return np.eye(n_outputs)[codes]
-
-
-def _with_probabilities(
-    model: keras.Model, compiled: Compiled, kind: str, shape: tuple[int, ...]
-) -> keras.Model:
-    """The model with the activation that its loss of logits applies."""
-    if not compiled.is_logits:
-        return model
-    inputs = keras.Input(shape)
-    return keras.Model(inputs, keras.layers.Activation(ACTIVATION_OF_TASK[kind])(model(inputs)))
 
 
 def _structure(model: keras.Model, values: Mapping[str, Any]) -> Hashable:

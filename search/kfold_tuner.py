@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,24 +18,26 @@ from numpy.typing import NDArray
 
 from ensemble import crossfit, select
 from ensemble.losses import LossName
+from search.kfold_inputs import FoldError, Layout, inputs_of
 from search.kfold_options import (
     IGNORED,
     OF_ORACLE,
-    ORACLES,
     FoldedTrial,
     Noted,
     check_arguments,
     check_objective,
-    inputs_of,
     options_of,
+    oracle_of,
 )
-from search.kfold_training import Folded, FoldError, FoldTraining, Rows, folds_of, probabilities
-from search.proposers.seam import seed_of
-from search.training.trained import Diverged
+from search.kfold_outputs import probabilities
+from search.kfold_rows import Rows, folds_of
+from search.kfold_store import Store
+from search.kfold_training import Folded, FoldTraining
+from search.kfold_trial_style import hypermodel_of
+from search.training.trained import Diverged, Stretch
 from spaces.compiled import Compiled, NotHonoured, read_compiled
 
 Array = NDArray[Any]
-PROJECT, FOLDS = "folds.json", "folds.npz"
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class KFoldEnsemble:
     loss: float
     _models: tuple[tuple[tuple[Any, ...], Compiled | None], ...]
 
-    def predict(self, x: Array) -> NDArray[np.float64]:
-        """Probabilities or values ``(n_rows, n_outputs)``."""
-        given = inputs_of(x)
+    def predict(self, x: Any) -> NDArray[np.float64]:
+        """Probabilities or values ``(n_rows, n_outputs)``, for inputs as they were searched with."""
+        given = inputs_of(x).given
         means = [
             np.mean([probabilities(m.predict(given, verbose=0), compiled) for m in models], axis=0)
             for models, compiled in self._models
@@ -74,12 +75,13 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
     Parameters
     ----------
     hypermodel : callable or keras_tuner.HyperModel
-        ``build(hp) -> compiled model`` of one input array.
+        ``build(hp) -> compiled model``, or Optuna-style ``build(trial) -> compiled model``.
     objective : str or keras_tuner.Objective
         ``val_loss`` or ``val_<metric of the model>``, on held-out rows.
     max_trials : int
-    oracle : {"random", "bayesian", "grid"}
-        Hyperband is left out: it goes on from weights that learned from other folds' held-out rows.
+    oracle : {"random", "bayesian", "grid", "hyperband"}
+        ``hyperband`` takes ``max_epochs`` and ``factor`` as KerasTuner's; each fold of a trial goes on from
+        its own weights at their last epoch. Where Keras' own ``fit`` trains, it begins again instead.
     n_splits : int
         At least 2.
     n_repeats : int, optional
@@ -114,24 +116,22 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
         check_arguments(oracle, n_splits, n_repeats, max_trials, seed)
         self.n_splits, self.n_repeats = n_splits, n_repeats or executions_per_trial
         place = Path(directory or ".") / (project_name or "untitled_project")
-        stored = {} if overwrite else _read(place / PROJECT)
+        self._store = Store(place, is_new=overwrite)
         drawn = int(np.random.default_rng().integers(2**31))
-        self.seed: int = seed if seed is not None else stored.get("seed", drawn)
+        self.seed: int = seed if seed is not None else self._store.project.get("seed", drawn)
         given = {name: options.pop(name) for name in OF_ORACLE if name in options}
-        given.setdefault("max_consecutive_failed_trials", sys.maxsize)
-        made = ORACLES[oracle](objective=objective, max_trials=max_trials, seed=seed_of(self.seed), **given)
+        made = oracle_of(oracle, objective=objective, max_trials=max_trials, seed=self.seed, given=given)
         check_objective(made.objective)
-        self._stored, self._oracle_name = stored, oracle
+        self._oracle_name = oracle
         self._training: FoldTraining | None = None
         super().__init__(
             made,
-            hypermodel,
+            hypermodel_of(hypermodel),
             directory=str(place.parent),
             project_name=place.name,
             overwrite=overwrite,
             **options,
         )
-        self._project = place / PROJECT
         self._keep_project()
 
     def search(self, x: Any, y: Any, **fit_options: Any) -> None:
@@ -139,13 +139,14 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
 
         Parameters
         ----------
-        x : array (n_rows, ...)
+        x : array (n_rows, ...), or a dict or list of such
+            As the model takes it.
         y : array (n_rows,) or (n_rows, n_outputs)
             As the model's loss wants it.
         **fit_options
             Those of ``model.fit``: ``epochs``, ``batch_size``, ``shuffle`` and ``sample_weight`` go to the
             engine; with ``callbacks`` or any other, Keras' own ``fit`` trains fold after fold. Validation
-            rows are not used, with a warning: the folds hold rows out.
+            rows are not used, with a warning: the folds hold rows out. Hyperband sets ``epochs`` itself.
 
         Raises
         ------
@@ -157,6 +158,7 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
             warnings.warn(f"the folds hold rows out: {', '.join(ignored)} is not used", stacklevel=2)
         self._prepare(x, y, fit_options.pop("sample_weight", None))
         super().search(**fit_options)
+        self._store.forget_states()
         trials = list(self.oracle.trials.values())
         if trials and not self._best_trials(1):
             cause = (trials[0].message or "no reason").strip().splitlines()[-1]
@@ -167,9 +169,13 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
         training = self._training
         if training is None:
             raise errors.FatalRuntimeError("rows must be given by search(x, y) before a trial is run")
-        seed = int(np.random.SeedSequence([self.seed, int(trial.trial_id)]).generate_state(1)[0])
+        stretch = self._stretch(trial)
+        first = trial.trial_id if stretch is None or stretch.first is None else stretch.first
+        seed = int(np.random.SeedSequence([self.seed, int(first)]).generate_state(1)[0])
+        if stretch is not None:
+            fit_options["epochs"] = stretch.stop
         try:
-            folded, reason = self._trained(training, trial, fit_options, seed)
+            folded, reason = self._trained(training, trial, fit_options, seed, stretch)
         except Diverged as error:
             raise errors.FailedTrialError(f"diverged: {error}") from error
         metrics, scores = training.judged(folded.outputs)
@@ -179,25 +185,28 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
         if not np.isfinite([metrics[name], *scores]).all():
             raise errors.FailedTrialError(f"{name} must be finite, got {metrics[name]}")
         self._keep(trial, folded, FoldedTrial(tuple(scores), folded.epoch, folded.way, reason))
+        if stretch is not None:
+            self._store.forget_states(self.oracle.awaited)
+            self._store.keep_state(trial.trial_id, folded.state)
         return {key: value for key, value in metrics.items() if np.isfinite(value)}
 
     def folds(self, trial_id: str) -> FoldedTrial:
         """Fold scores of a trial, and how it was trained."""
-        told = json.loads(str(self._load(trial_id)["told"]))
+        told = json.loads(str(self._store.load(trial_id)["told"]))
         return FoldedTrial(**{**told, "scores": tuple(told["scores"])})
 
     def out_of_fold(self, trial_id: str) -> NDArray[np.float32]:
         """Predictions ``(n_repeats, n_rows, n_outputs)`` for rows by the members that held them out."""
         trial = self.oracle.get_trial(trial_id)
-        return probabilities(self._load(trial_id)["outputs"], self._compiled(trial))
+        return probabilities(self._store.load(trial_id)["outputs"], self._compiled(trial))
 
     def fold_models(self, trial_id: str) -> list[keras.Model]:
         """The trained model of each fold of a trial, repeat by repeat."""
-        trial, stored = self.oracle.get_trial(trial_id), self._load(trial_id)
-        shape = tuple(int(n) for n in stored["shape"])
+        trial, stored = self.oracle.get_trial(trial_id), self._store.load(trial_id)
+        layout = Layout.from_json(str(stored["layout"]))
         models = []
         for member in range(self.n_splits * self.n_repeats):
-            model = self._built(trial, shape)
+            model = layout.built(self._build_hypermodel(trial.hyperparameters))
             for place, variable in enumerate(model.weights):
                 variable.assign(stored[f"w{place}"][member])
             models.append(model)
@@ -206,7 +215,8 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
     def load_model(self, trial: Any) -> keras.Model:
         """One model that gives the mean of the outputs of a trial's fold models, compiled as they are."""
         models = self.fold_models(trial.trial_id)
-        inputs = keras.Input(tuple(int(n) for n in self._load(trial.trial_id)["shape"]))
+        layout = Layout.from_json(str(self._store.load(trial.trial_id)["layout"]))
+        inputs = layout.put(layout.symbolic())
         model = keras.Model(inputs, keras.layers.Average()([member(inputs) for member in models]))
         model.compile_from_config(models[0].get_compile_config())
         return model
@@ -263,9 +273,10 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
     # -- a trial ------------------------------------------------------------
 
     def _trained(
-        self, training: FoldTraining, trial: Any, given: Mapping[str, Any], seed: int
+        self, training: FoldTraining, trial: Any, given: Mapping[str, Any], seed: int, stretch: Stretch | None
     ) -> tuple[Folded, str]:
         hp = trial.hyperparameters
+        values = {name: value for name, value in hp.values.items() if not name.startswith("tuner/")}
         is_own = type(self.hypermodel).fit is not keras_tuner.HyperModel.fit
 
         def build() -> keras.Model:
@@ -273,7 +284,9 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
 
         try:
             options = options_of(self._tuned(hp, given) if is_own else given)
-            return training.train(build, options, seed, hp.values), ""
+            if stretch is not None and options.epochs != stretch.stop:
+                raise NotHonoured("the HyperModel's fit sets the epochs that hyperband shares out")
+            return training.train(build, options, seed, values, stretch), ""
         except NotHonoured as error:
             reason = " ".join(str(error).split())
 
@@ -305,11 +318,20 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
             self._configure_tensorboard_dir(copies, trial, number)
         return copies
 
-    def _built(self, trial: Any, shape: tuple[int, ...]) -> keras.Model:
-        model = self._build_hypermodel(trial.hyperparameters)
-        if not model.built:
-            model.build((None, *shape))
-        return model
+    def _stretch(self, trial: Any) -> Stretch | None:
+        """How far hyperband trains a trial, and from where."""
+        told = trial.hyperparameters.values
+        if self._oracle_name != "hyperband":
+            return None
+        stop, past = int(told["tuner/epochs"]), told.get("tuner/trial_id")
+        if past is None:
+            return Stretch(stop, self.oracle.stops)
+        first = past
+        while (
+            before := self.oracle.get_trial(first).hyperparameters.values.get("tuner/trial_id")
+        ) is not None:
+            first = before
+        return Stretch(stop, self.oracle.stops, int(first), self._store.state(past))
 
     def _compiled(self, trial: Any) -> Compiled | None:
         try:
@@ -327,10 +349,7 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> None:
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         rows = Rows(inputs_of(x), np.asarray(y), weights)
-        digest = hashlib.sha256(rows.x.tobytes() + rows.y.tobytes())
-        if rows.sample_weight is not None:
-            digest.update(rows.sample_weight.tobytes())
-        self._keep_project(data=digest.hexdigest())
+        self._keep_project(data=rows.digest)
         model = self._build_hypermodel(self.oracle.get_space())
         loss = getattr(model.loss, "name", None) or getattr(model.loss, "__name__", model.loss)
         folds = folds_of(
@@ -344,51 +363,21 @@ class KFoldTuner(keras_tuner.Tuner):  # type: ignore[misc]
         """Hold the folder to one search: a reload with another space, other folds or rows is refused."""
         table = keras_tuner.HyperParameters()
         self.hypermodel.build(table)
-        now = {
-            "oracle": self._oracle_name,
-            "objective": self.oracle.objective.name,
-            "n_splits": self.n_splits,
-            "n_repeats": self.n_repeats,
-            "seed": self.seed,
-            "space": hashlib.sha256(json.dumps(table.get_config()).encode()).hexdigest(),
-            "data": data,
-        }
-        for name, value in now.items():
-            before = self._stored.get(name)
-            if before is not None and value is not None and before != value:
-                raise FoldError(
-                    f"{self._project.parent} belongs to a search with another {name}: "
-                    "use overwrite=True or another project_name"
-                )
-        self._stored = {**self._stored, **{name: value for name, value in now.items() if value is not None}}
-        self._project.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._project.with_suffix(".new")
-        aside.write_text(json.dumps(self._stored), encoding="utf-8")
-        aside.replace(self._project)
-
-    def _place(self, trial_id: str) -> Path:
-        return Path(self.get_trial_dir(trial_id)) / FOLDS
+        self._store.hold(
+            {
+                "oracle": self._oracle_name,
+                "objective": self.oracle.objective.name,
+                "max_epochs": getattr(self.oracle, "max_epochs", None),
+                "n_splits": self.n_splits,
+                "n_repeats": self.n_repeats,
+                "seed": self.seed,
+                "space": hashlib.sha256(json.dumps(table.get_config()).encode()).hexdigest(),
+                "data": data,
+            }
+        )
 
     def _keep(self, trial: Any, folded: Folded, told: FoldedTrial) -> None:
         assert self._training is not None
-        path = self._place(trial.trial_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {f"w{place}": values for place, values in enumerate(folded.weights)}
-        arrays |= {"outputs": folded.outputs, "shape": self._training.shape, "told": json.dumps(vars(told))}
-        aside = path.with_name("folds.new.npz")
-        np.savez(aside, allow_pickle=False, **arrays)
-        aside.replace(path)
-
-    def _load(self, trial_id: str) -> dict[str, Array]:
-        path = self._place(trial_id)
-        if not path.exists():
-            raise FoldError(f"a trial must be completed to have folds, got {trial_id!r}")
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return stored
+        arrays |= {"outputs": folded.outputs, "layout": self._training.layout, "told": json.dumps(vars(told))}
+        self._store.keep(trial.trial_id, arrays)

@@ -14,9 +14,10 @@ from search.data import Dataset
 from search.preprocess import learn, learn_targets
 from search.records import Trial, utc_now
 from search.splits import Folds, Member, seal
+from search.training.callbacks import Callbacks
 from search.training.plan import Plan
 from search.training.recipe import Recipe, recipe_for
-from search.training.trained import Request, Trained, TrainingFailed, pooled_loss
+from search.training.trained import Request, Stretch, Trained, TrainingFailed, pooled_loss
 from search.training.workshop import Trains
 from spaces.signature import Signature
 
@@ -75,6 +76,8 @@ class Objective:
         Root of each trial's seed.
     deadline : float or None
         Seconds since 1970 after which a trial ends at its next checkpoint.
+    callbacks : Callbacks or None
+        Keras callbacks that attend the training of networks.
     """
 
     workshop: Trains
@@ -85,25 +88,50 @@ class Objective:
     defaults: Recipe
     seed: int
     deadline: float | None = None
+    callbacks: Callbacks | None = None
 
     def evaluate(
-        self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
+        self,
+        number: int,
+        family: str,
+        config: Mapping[str, Any],
+        ceilings: Mapping[int, float],
+        stretch: Stretch | None = None,
     ) -> tuple[Trial, Trained | None]:
         """Train a configuration; the trial's record, and what was trained unless it failed."""
         started = utc_now()
         try:
-            trained = self.workshop.train(self.request(number, family, config, ceilings))
+            trained = self.workshop.train(self.request(number, family, config, ceilings, stretch))
         except TrainingFailed as failure:
             return failed_trial(number, family, config, str(failure), started), None
         return self._record(number, family, config, trained, started), trained
 
     def request(
-        self, number: int, family: str, config: Mapping[str, Any], ceilings: Mapping[int, float]
+        self,
+        number: int,
+        family: str,
+        config: Mapping[str, Any],
+        ceilings: Mapping[int, float],
+        stretch: Stretch | None = None,
     ) -> Request:
-        """What is sent to the training process; the seed depends on the root seed and the number alone."""
-        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        """What is sent to the training process; the seed depends on the root seed and the number alone.
+
+        A stretch has the seed of the trial that began its training, and no patience: what ends it is decided
+        elsewhere, by its score.
+        """
+        first = number if stretch is None or stretch.first is None else stretch.first
+        seed = int(np.random.SeedSequence([self.seed, first]).generate_state(1)[0])
         recipe = recipe_for(config, self.defaults)
-        return Request(family, dict(config), self.signature, recipe, seed, dict(ceilings), self.deadline)
+        attending = None if self.callbacks is None else replace(self.callbacks, trial=number)
+        given = Request(
+            family, dict(config), self.signature, recipe, seed, dict(ceilings), self.deadline,
+            callbacks=attending,
+        )  # fmt: skip
+        if stretch is None:
+            return given
+        looks = tuple(sorted({*recipe.looks, *stretch.looks}))
+        whole = replace(recipe, patience=0.0, checkpoints=looks)
+        return replace(given, recipe=whole, stop=stretch.stop, state=stretch.state)
 
     def _record(self, number: int, family: str, config: Mapping[str, Any], t: Trained, started: str) -> Trial:
         chosen = t.out_of_fold[t.chosen_index]
@@ -129,6 +157,7 @@ class Objective:
             fit_seconds=t.fit_seconds,
             predict_seconds_per_1000=t.predict_seconds_per_1000,
             way=t.way,
+            way_reason=t.way_reason,
             is_traced=t.is_traced,
             peak_memory_mb=t.peak_memory_mb,
             started=started,

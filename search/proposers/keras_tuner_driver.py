@@ -21,6 +21,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 from sklearn.exceptions import ConvergenceWarning
 
+from search.proposers.halving import Halving
 from search.proposers.seam import (
     N_STARTUP_TRIALS,
     Proposal,
@@ -33,7 +34,7 @@ from search.proposers.seam import (
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.space import Condition, Config, Space
 
-ORACLES = ("random", "bayesian", "grid")
+ORACLES = ("random", "bayesian", "grid", "hyperband")
 LOSS = "loss"
 STATE_FILE = "oracle.json"
 
@@ -41,18 +42,24 @@ STATE_FILE = "oracle.json"
 class KerasTunerProposer:
     """A `Proposer` over one KerasTuner oracle; see `search.proposers.keras_tuner_proposer`."""
 
-    def __init__(self, space: Space, *, oracle: str, seed: int, directory: Path, max_trials: int) -> None:
-        if oracle not in ORACLES:
-            raise ProposerError(f"an oracle must be one of {', '.join(ORACLES)}, got {oracle!r}")
-        if max_trials < 1:
-            raise ProposerError(f"max_trials must be at least 1, got {max_trials!r}")
+    def __init__(
+        self,
+        space: Space,
+        *,
+        oracle: str,
+        seed: int,
+        directory: Path,
+        max_trials: int,
+        max_epochs: int | None = None,
+    ) -> None:
+        _check(oracle, max_trials, max_epochs)
         self._space = space
         self._n_configs = space.n_configs
-        self._kind = oracle
+        self._kind, self._max_epochs = oracle, max_epochs if oracle == "hyperband" else None
         self._seed = seed
         self._path = directory / STATE_FILE
         with _quiet():
-            self._oracle = _make_oracle(space, oracle, seed_of(seed), max_trials)
+            self._oracle = _make_oracle(space, oracle, seed_of(seed), max_trials, max_epochs)
         self._open: dict[int, Any] = {}
         self._again: deque[Proposal] = deque()
         self._n_asked: dict[str, int] = {}
@@ -64,7 +71,8 @@ class KerasTunerProposer:
         """The next configuration; None when the space or the number of trials is exhausted."""
         if self._again:
             return self._again.popleft()
-        if self._n_configs is not None and len(self._seen) >= self._n_configs:
+        is_all_seen = self._n_configs is not None and len(self._seen) >= self._n_configs
+        if is_all_seen and self._kind != "hyperband":  # there, some are still to go on
             return None
         n_trials = len(self._oracle.trials)
         if self._kind == "bayesian":  # the state of the oracle's generator is not part of its record
@@ -104,17 +112,20 @@ class KerasTunerProposer:
     def _propose(self, trial: Any) -> Proposal:
         number = int(trial.trial_id)
         config = from_hyperparameters(self._space, trial.hyperparameters.values)
-        trial.hyperparameters.values = to_values(self._space, config)
+        told = {k: v for k, v in trial.hyperparameters.values.items() if k.startswith("tuner/")}
+        trial.hyperparameters.values = {**to_values(self._space, config), **told}
+        rung = self._oracle.rung_of(trial.trial_id) if self._kind == "hyperband" else None
         self._open[number] = trial
         self._n_asked[trial.trial_id] = self._n_asked.get(trial.trial_id, 0) + 1
         self._seen.add(key_of(self._space.searched(config)))
-        return Proposal(number, config)
+        return Proposal(number, config, rung)
 
     def _save(self) -> None:
         """Write the whole state aside, then put it in place."""
         state = {
             "space": self._space.fingerprint,
             "oracle": self._kind,
+            "max_epochs": self._max_epochs,
             "n_asked": self._n_asked,
             "trials": [trial.get_state() for trial in self._oracle.trials.values()],
             "state": self._oracle.get_state(),
@@ -135,6 +146,11 @@ class KerasTunerProposer:
         if state["oracle"] != self._kind:
             raise ProposerError(
                 f"{self._path} belongs to oracle {state['oracle']!r}, not {self._kind!r}: "
+                "use a new run folder"
+            )
+        if state.get("max_epochs") != self._max_epochs:
+            raise ProposerError(
+                f"{self._path} shares out {state['max_epochs']} epochs, not {self._max_epochs}: "
                 "use a new run folder"
             )
         self._n_asked = state["n_asked"]
@@ -232,19 +248,31 @@ def _decode(parameter: Parameter, value: Any) -> Value:
     return parameter.nearest(value)
 
 
-def _make_oracle(space: Space, oracle: str, seed: int, max_trials: int) -> Any:
+def _check(oracle: str, max_trials: int, max_epochs: int | None) -> None:
+    if oracle not in ORACLES:
+        raise ProposerError(f"an oracle must be one of {', '.join(ORACLES)}, got {oracle!r}")
+    if max_trials < 1:
+        raise ProposerError(f"max_trials must be at least 1, got {max_trials!r}")
+    if oracle == "hyperband" and (max_epochs is None or max_epochs < 1):
+        raise ProposerError(f"hyperband shares epochs out: max_epochs must be at least 1, got {max_epochs!r}")
+
+
+def _make_oracle(space: Space, oracle: str, seed: int, max_trials: int, max_epochs: int | None) -> Any:
     options: dict[str, Any] = {
         "objective": keras_tuner.Objective(LOSS, "min"),
-        "max_trials": max_trials,
         "hyperparameters": to_hyperparameters(space),
         "seed": seed,
         "max_consecutive_failed_trials": sys.maxsize,  # the study counts failures
     }
+    if oracle == "hyperband":
+        made = Halving(most_trials=max_trials, max_epochs=max_epochs, **options)
+    else:
+        options["max_trials"] = max_trials
     if oracle == "bayesian":
         made = keras_tuner.oracles.BayesianOptimizationOracle(num_initial_points=N_STARTUP_TRIALS, **options)
     elif oracle == "random":
         made = keras_tuner.oracles.RandomSearchOracle(**options)
-    else:
+    elif oracle == "grid":
         made = keras_tuner.oracles.GridSearchOracle(**options)
     made.verbose = 0
     made.save = _keep_nothing

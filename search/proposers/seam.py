@@ -24,11 +24,43 @@ class ProposerError(ValueError):
 
 
 @dataclass(frozen=True)
+class Rung:
+    """How far a proposal is trained, where a proposer shares epochs out by successive halving.
+
+    Attributes
+    ----------
+    stop : int
+        Epochs in all, those of the trial that it goes on from included.
+    stops : tuple of int
+        The epochs at which any proposal may stop; the last is that of a whole training.
+    resumes : int or None
+        Number of the trial to go on from; None: from the first epoch.
+    compared : tuple of int
+        Numbers of the trials that were left to choose ``resumes`` from, itself among them.
+    n_before : int
+        How many of their round had been chosen before it.
+    awaited : tuple of int
+        Numbers of the trials that a later proposal may go on from; where all others stopped can be forgotten.
+    """
+
+    stop: int
+    stops: tuple[int, ...]
+    resumes: int | None = None
+    compared: tuple[int, ...] = ()
+    n_before: int = 0
+    awaited: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A configuration to evaluate; ``number`` counts from 0 within one study."""
+    """A configuration to evaluate; ``number`` counts from 0 within one study.
+
+    ``rung``: how far it is trained; None: as far as the study trains.
+    """
 
     number: int
     config: Config
+    rung: Rung | None = None
 
 
 class Proposer(Protocol):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from search.training.plan import Plan
 from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe
-from search.training.trained import Diverged, pooled_loss
+from search.training.trained import Diverged, State, pooled_loss
 
 Array = NDArray[Any]
 Weights = list[Array]
@@ -31,7 +31,13 @@ class Trainer(Protocol):
 
 
 class Course:
-    """The course of one training: from look to look until the epochs, the patience or the pruner end it."""
+    """The course of one training: from look to look until the epochs, the patience or the pruner end it.
+
+    Parameters
+    ----------
+    stop : int, optional
+        Epoch at which it stops for now, and that is looked at; by default the recipe's last.
+    """
 
     def __init__(
         self,
@@ -41,8 +47,9 @@ class Course:
         recipe: Recipe,
         ceilings: Mapping[int, float],
         deadline: float | None = None,
+        stop: int | None = None,
     ) -> None:
-        self._plan, self._loss, self._trainer = plan, loss, trainer
+        self._plan, self._loss, self._trainer, self._stop = plan, loss, trainer, stop
         self._recipe, self._ceilings, self._deadline = recipe, ceilings, deadline
         self._choice = recipe.epoch_choice
         self.epochs: list[int] = []
@@ -54,6 +61,7 @@ class Course:
         self.best_loss = np.inf
         self.best_weights: Weights = []
         self.is_pruned = False
+        self._n_done = 0
 
     @property
     def best_epoch(self) -> int:
@@ -62,13 +70,56 @@ class Course:
 
     def run(self) -> None:
         """Train from checkpoint to checkpoint."""
-        done = 0
-        for epoch in self._recipe.looks:
-            train_loss = float(np.mean(self._trainer.advance(epoch - done)[-1]))
-            done = epoch
+        ends = self._ends()
+        for epoch in ends:
+            train_loss = float(np.mean(self._trainer.advance(epoch - self._n_done)[-1]))
+            self._n_done = epoch
+            if self._choice == "fixed" and epoch < ends[-1]:
+                continue
             self._look(epoch, train_loss)
             if self._is_over(epoch):
                 break
+
+    def _ends(self) -> list[int]:
+        """Epochs up to which it is still to be trained; the same for a training in one go as in stretches."""
+        known = self._recipe.checkpoints or self._recipe.looks
+        last = known[-1] if self._stop is None else self._stop
+        return [epoch for epoch in sorted({*known, last}) if self._n_done < epoch <= last]
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """Where it stands, but for the trainer: epochs done, curves, tables, best weights so far.
+
+        Of a course that chooses nothing the epochs alone: what was looked at before the last is not kept.
+        """
+        done = {"course_done": np.array(self._n_done)}
+        if self._choice == "fixed":
+            return done
+        best = {f"best_{place:03d}": values for place, values in enumerate(self.best_weights)}
+        return {
+            **done,
+            **best,
+            "course_epochs": np.array(self.epochs),
+            "course_curve": np.array(self.curve),
+            "course_train_curve": np.array(self.train_curve),
+            "course_member_loss": self._member_loss,
+            "course_member_epochs": self.member_epochs,
+            "course_best_loss": np.array(self.best_loss),
+            **({"course_tables": np.stack(self._tables)} if self._tables else {}),
+        }
+
+    def go_on(self, state: State) -> None:
+        """Go on from where another course of the same training stopped."""
+        self._n_done = int(state["course_done"])
+        if self._choice == "fixed":
+            return
+        self.epochs, self.curve = state["course_epochs"].tolist(), state["course_curve"].tolist()
+        self.train_curve = state["course_train_curve"].tolist()
+        self.best_loss = float(state["course_best_loss"])
+        self._member_loss = state["course_member_loss"].copy()
+        self.member_epochs = state["course_member_epochs"].copy()
+        self._tables = list(state.get("course_tables", ()))
+        self.best_weights = [state[name].copy() for name in sorted(state) if name.startswith("best_")]
 
     def _look(self, epoch: int, train_loss: float) -> None:
         loss, member_losses = self._validate()

@@ -17,14 +17,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from search.preprocess import learn_limits
+from search.training.attended import AttendedTrainer
+from search.training.callbacks import Callbacks
 from search.training.course import Course, Weights
 from search.training.craft import Craft, class_weights
 from search.training.initial import fresh_weights
 from search.training.plan import Plan
 from search.training.program import Program
 from search.training.recipe import Recipe, new_optimizer, recipe_for
-from search.training.trained import Request, Trained
-from search.training.trainers import FitTrainer, LoopedTrainer, NetworkTrainer, StackedTrainer, way_of
+from search.training.trained import Request, State, Trained
+from search.training.trainers import FitTrainer, LoopedTrainer, NetworkTrainer, StackedTrainer
+from search.training.ways import Way, choose_way
 from spaces.families import family_of
 
 Array = NDArray[Any]
@@ -60,6 +63,10 @@ class Job:
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
     deadline : float or None
         Seconds since 1970 after which training ends at the next checkpoint.
+    stop, state : int or None, mapping or None
+        As in `Request`: where training stops for now, and from where it goes on.
+    callbacks : Callbacks or None
+        As in `Request`: who attends it.
     """
 
     structure: Hashable
@@ -70,6 +77,9 @@ class Job:
     seed: int = 0
     ceilings: Mapping[int, float] = field(default_factory=dict)
     deadline: float | None = None
+    stop: int | None = None
+    state: State | None = None
+    callbacks: Callbacks | None = None
 
 
 class Engine:
@@ -94,7 +104,7 @@ class Engine:
         weights = plan.row_weights
         self._row_weights = None if weights is None else tf.constant(weights, tf.float32)
         self._constants = {**_limits(plan), **plan.constants}
-        self._programs: OrderedDict[Hashable, tuple[keras.Model, NetworkTrainer, str]] = OrderedDict()
+        self._programs: OrderedDict[Hashable, tuple[keras.Model, NetworkTrainer, Way]] = OrderedDict()
         self.n_traced = 0
 
     def train(self, job: Job) -> Trained:
@@ -108,8 +118,17 @@ class Engine:
         started = time.perf_counter()
         n_before = self.n_traced
         model, trainer, way, recipe = self._started(job)
-        course = Course(self._plan, self._loss, trainer, recipe, job.ceilings, job.deadline)
-        course.run()
+        course = Course(self._plan, self._loss, trainer, recipe, job.ceilings, job.deadline, job.stop)
+        if job.state is not None:
+            trainer.go_on(job.state)
+            course.go_on(job.state)
+        try:
+            course.run()
+        finally:
+            if isinstance(trainer, AttendedTrainer):
+                trainer.end()
+        is_to_go_on = job.stop is not None and job.stop < recipe.n_epochs
+        state = {**trainer.state, **course.state} if is_to_go_on else None
         fit_seconds = time.perf_counter() - started
         trainer.weights = course.best_weights
         train_loss, seconds = self._train_loss(trainer)
@@ -122,15 +141,17 @@ class Engine:
             member_epochs=tuple(course.member_epochs.tolist()),
             **course.kept(),
             weights=[w for w, keep in zip(course.best_weights, is_saved, strict=True) if keep],
-            architecture=model.to_json() if way != "fit" else "",
+            architecture=_architecture(job, model, way.name),
             train_loss=train_loss,
             n_parameters=int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-            way=way,  # type: ignore[arg-type]
+            way=way.name,
+            way_reason=way.reason,
             is_traced=self.n_traced > n_before,
             is_pruned=course.is_pruned,
             fit_seconds=fit_seconds,
             predict_seconds_per_1000=seconds,
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            state=state,
         )
 
     def train_request(self, request: Request) -> Trained:
@@ -151,16 +172,18 @@ class Engine:
                 break
         return np.stack(losses)
 
-    def _started(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str, Recipe]:
+    def _started(self, job: Job) -> tuple[keras.Model, NetworkTrainer, Way, Recipe]:
         """Members at their initial weights, and the recipe as their task allows it."""
         model, trainer, way = self._prepared(job)
         recipe = replace(job.recipe, label_smoothing=0.0) if job.kind == "regression" else job.recipe
         weights = self._initial_weights(job, model)
+        if isinstance(trainer, AttendedTrainer) and job.callbacks is not None:
+            trainer.attend(job.callbacks)
         trainer.start(weights, recipe, job.seed, class_weights(self._plan, recipe, job.kind))
         return model, trainer, way, recipe
 
-    def _prepared(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
-        key = (job.structure, job.recipe.optimizer, job.kind, Craft.of(job.recipe))
+    def _prepared(self, job: Job) -> tuple[keras.Model, NetworkTrainer, Way]:
+        key = (job.structure, job.recipe.optimizer, job.kind, Craft.of(job.recipe), job.callbacks is None)
         if key not in self._programs:
             self._programs[key] = self._new(job)
             self.n_traced += 1
@@ -170,19 +193,25 @@ class Engine:
         self._programs.move_to_end(key)
         return self._programs[key]
 
-    def _new(self, job: Job) -> tuple[keras.Model, NetworkTrainer, str]:
+    def _new(self, job: Job) -> tuple[keras.Model, NetworkTrainer, Way]:
         model, plan = job.build(), self._plan
         loss, optimizer = LOSSES[job.kind](reduction=None), new_optimizer(job.recipe.optimizer)
         uniform = 1.0 / plan.y.shape[1] if job.kind == "multiclass" else 0.5
-        way = way_of(model, plan)
-        if way == "fit":
+        if job.callbacks is not None:
+            return (
+                model,
+                AttendedTrainer(model, optimizer, loss, plan, uniform),
+                Way("fit", "callbacks attend it"),
+            )
+        way = choose_way(model, plan)
+        if way.name == "fit":
             return model, FitTrainer(model, optimizer, LOSSES[job.kind](), plan, uniform), way
-        n_stacked = plan.n_members if way == "stacked" else 1
+        n_stacked = plan.n_members if way.name == "stacked" else 1
         program = Program(
             model, optimizer, loss, n_stacked, self._inputs, self._y, self._row_weights, uniform,
             Craft.of(job.recipe),
         )  # fmt: skip
-        trainer = StackedTrainer(program, plan) if way == "stacked" else LoopedTrainer(program, plan)
+        trainer = StackedTrainer(program, plan) if way.name == "stacked" else LoopedTrainer(program, plan)
         return model, trainer, way
 
     def _initial_weights(self, job: Job, model: keras.Model) -> Weights:
@@ -222,7 +251,17 @@ def _job_of(request: Request) -> Job:
         seed=request.seed,
         ceilings=request.ceilings,
         deadline=request.deadline,
+        stop=request.stop,
+        state=request.state,
+        callbacks=request.callbacks,
     )
+
+
+def _architecture(job: Job, model: keras.Model, way: str) -> str:
+    """The architecture to save; a model that callbacks attended was compiled, which has no place in it."""
+    if job.callbacks is not None:
+        return str(job.build().to_json())
+    return model.to_json() if way != "fit" else ""
 
 
 def _limits(plan: Plan) -> dict[str, Array]:

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search import metrics
+from search.training.callbacks import Callbacks
 from search.training.recipe import Recipe
 from spaces.signature import Signature
 from spaces.task import Task
 
 Array = NDArray[Any]
+State = Mapping[str, Array]
+"""Where a training stands: weights, optimizer and orders of all members, and what was looked at so far."""
 
 
 class Diverged(RuntimeError):  # noqa: N818
@@ -24,6 +27,28 @@ class Diverged(RuntimeError):  # noqa: N818
 
 class TrainingFailed(RuntimeError):  # noqa: N818
     """A configuration could not be trained; the message is the cause in one line."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The part of a training that one trial does, where a proposer shares epochs out.
+
+    Attributes
+    ----------
+    stop : int
+        Epochs done at its end, those before it included.
+    looks : tuple of int
+        Epochs that are looked at beside the recipe's; the same for all stretches of a training.
+    first : int or None
+        Number of the trial that began the training, from which seed all go on; None: this one.
+    state : mapping of str to ndarray, or None
+        Where the stretch before it stopped; None: it begins, or does again what went before.
+    """
+
+    stop: int
+    looks: tuple[int, ...] = ()
+    first: int | None = None
+    state: State | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,12 @@ class Request:
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
     deadline : float or None
         Seconds since 1970 after which a network's training ends at its next checkpoint.
+    stop : int or None
+        Epoch at which a network's training stops for now; all else is as if it went on to the recipe's last.
+    state : mapping of str to ndarray, or None
+        Where an earlier request of the same training stopped, to go on from.
+    callbacks : Callbacks or None
+        Keras callbacks that attend a network's training, which is Keras' own ``fit`` then.
     """
 
     family: str
@@ -47,6 +78,9 @@ class Request:
     seed: int
     ceilings: Mapping[int, float] = field(default_factory=dict)
     deadline: float | None = None
+    stop: int | None = None
+    state: State | None = None
+    callbacks: Callbacks | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +104,12 @@ class Trained:
         where each member has its own.
     weights : list of ndarray
         Stacked weights at the chosen epoch in the order of ``model.weights``, each ``(n_members, ...)``.
+    way_reason : str
+        Why a network was trained in this way.
     train_loss : float
         The study's loss on (at most 2,000 a member) training rows at the chosen epoch.
+    state : mapping of str to ndarray, or None
+        Where the training stopped, if that was before the recipe's last epoch by the request's ``stop``.
     """
 
     checkpoints: tuple[int, ...]
@@ -87,11 +125,13 @@ class Trained:
     train_loss: float
     n_parameters: int | None
     way: Literal["stacked", "looped", "fit", "fitted"]
+    way_reason: str = field(default="", kw_only=True)
     is_traced: bool
     is_pruned: bool
     fit_seconds: float
     predict_seconds_per_1000: float
     peak_memory_mb: float
+    state: State | None = None
 
 
 def pooled_loss(

@@ -7,7 +7,9 @@ predictions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import keras
@@ -20,6 +22,7 @@ from search.training.craft import Craft, shares_of
 from search.training.plan import Plan
 from search.training.program import Program
 from search.training.recipe import Recipe, dropout_factors, learning_rates, n_steps, optimizer_numbers
+from search.training.trained import State
 
 Array = NDArray[Any]
 
@@ -32,6 +35,13 @@ class NetworkTrainer(Trainer, Protocol):
 
         class_weights: how much the classes count for each member ``(n_members, n_classes)``; None: the same.
         """
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """All that further epochs depend on beside what it was started with; each member's is its own."""
+
+    def go_on(self, state: State) -> None:
+        """Take up the state of a trainer that was started alike."""
 
 
 class _Clock:
@@ -79,6 +89,19 @@ class StackedTrainer:
         padded = np.stack([np.pad(r, (0, n_most - len(r)), mode="edge") for r in rows])
         predictions = np.asarray(self._program.predict(tf.constant(padded, tf.int32)))
         return [p[: len(r)] for p, r in zip(predictions, rows, strict=True)]
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """See `NetworkTrainer`."""
+        values = [v.numpy().copy() for v in self._program.state]
+        orders = np.array(json.dumps(self._orders.bit_generator.state))
+        return {**_state_of(values, self._clock), "trainer_orders": orders}
+
+    def go_on(self, state: State) -> None:
+        """See `NetworkTrainer`."""
+        for variable, value in zip(self._program.state, _values_of(state, self._clock), strict=True):
+            variable.assign(value)
+        self._orders.bit_generator.state = json.loads(str(state["trainer_orders"]))
 
     @property
     def weights(self) -> Weights:
@@ -140,6 +163,16 @@ class LoopedTrainer:
         return predictions
 
     @property
+    def state(self) -> dict[str, Array]:
+        """See `NetworkTrainer`."""
+        return _state_of([np.stack(values) for values in zip(*self._states, strict=True)], self._clock)
+
+    def go_on(self, state: State) -> None:
+        """See `NetworkTrainer`."""
+        values = _values_of(state, self._clock)
+        self._states = [[value[member] for value in values] for member in range(self._plan.n_members)]
+
+    @property
     def weights(self) -> Weights:
         """Copies of the current weights."""
         n_weights = len(self._program.variables)
@@ -169,8 +202,10 @@ class FitTrainer:
 
     def start(self, weights: Weights, recipe: Recipe, seed: int, class_weights: Array | None = None) -> None:
         """See `NetworkTrainer`."""
-        if recipe.clip_value or recipe.clip_norm or recipe.max_norm:
-            raise ValueError("clipping and max-norm are not for models with a train_step of their own")
+        if Craft.of(replace(recipe, class_weight=None)) != Craft():
+            raise ValueError(
+                "clipping, max-norm and plateaus are not for models with a train_step of their own"
+            )
         self._clock, self._class_weights = _Clock(recipe, seed), class_weights
         held = {
             id(getattr(self._model.optimizer, name, None)): n for name, n in optimizer_numbers(recipe).items()
@@ -241,6 +276,16 @@ class FitTrainer:
         return predictions
 
     @property
+    def state(self) -> dict[str, Array]:
+        """See `NetworkTrainer`."""
+        return _state_of([np.stack(values) for values in zip(*self._states, strict=True)], self._clock)
+
+    def go_on(self, state: State) -> None:
+        """See `NetworkTrainer`."""
+        values = _values_of(state, self._clock)
+        self._states = [[value[member] for value in values] for member in range(self._plan.n_members)]
+
+    @property
     def weights(self) -> Weights:
         """Copies of the current weights."""
         n_weights = len(self._model.variables)
@@ -252,6 +297,17 @@ class FitTrainer:
     def weights(self, values: Weights) -> None:
         for member, state in enumerate(self._states):
             state[: len(values)] = [value[member] for value in values]
+
+
+def _state_of(values: Sequence[Array], clock: _Clock) -> dict[str, Array]:
+    named = {f"trainer_{place:03d}": value for place, value in enumerate(values)}
+    return {**named, "trainer_done": np.array(clock.n_done)}
+
+
+def _values_of(state: State, clock: _Clock) -> list[Array]:
+    """The values of `_state_of`; the clock is set."""
+    clock.n_done = int(state["trainer_done"])
+    return [state[name] for name in sorted(state) if name.startswith("trainer_") and name[8:].isdigit()]
 
 
 def _arguments(clock: _Clock, n_epochs: int, n_train: int, member: int = 0) -> tuple[tf.Tensor, ...]:
@@ -273,15 +329,3 @@ def _arguments(clock: _Clock, n_epochs: int, n_train: int, member: int = 0) -> t
 def _inputs(plan: Plan, rows: Array) -> Any:
     parts: list[Array] = [values[rows] for values in plan.inputs]
     return parts[0] if len(parts) == 1 else parts
-
-
-def way_of(model: keras.Model, plan: Plan) -> str:
-    """The way that suits a model: ``"stacked"``, ``"looped"`` or ``"fit"``."""
-    if type(model).train_step is not keras.Model.train_step:
-        return "fit"
-    convolution = keras.layers.Conv1D.__mro__[1]
-    has_convolution = any(isinstance(layer, convolution) for layer in model._flatten_layers())
-    return "looped" if has_convolution or not plan.is_even else "stacked"
-
-
-NewModel = Callable[[], keras.Model]

@@ -144,7 +144,7 @@ def test_resumed_grid_visits_the_rest(driver: str, place: Path) -> None:
     assert len(keys) == len(set(keys)) == 8
 
 
-@pytest.mark.parametrize("driver", ["tpe", "random", "kt-random", "kt-bayesian"])
+@pytest.mark.parametrize("driver", ["tpe", "random", "kt-random", "kt-bayesian", "kt-hyperband"])
 def test_a_finite_space_ends_too(driver: str, place: Path) -> None:
     space = Space({"a": Choice(["x", "y"])}, {}, {"b": 1})
     proposals = run(make(driver, space, place), 60, ("completed",))
@@ -155,7 +155,10 @@ def test_a_finite_space_ends_too(driver: str, place: Path) -> None:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_space_without_parameters_is_proposed_once(driver: str, place: Path) -> None:
     space = Space({}, {}, {"depth": 3})
-    assert [proposal.config for proposal in run(make(driver, space, place), 3)] == [{"depth": 3}]
+    proposals = run(make(driver, space, place), 9, ("completed",))
+    assert [p.config for p in proposals if p.rung is None or p.rung.resumes is None] == [{"depth": 3}]
+    stops = [proposal.rung.stop for proposal in proposals if proposal.rung is not None]
+    assert stops == ([1, 3, 9, 27] if driver == "kt-hyperband" else []), "it goes on to the last epoch"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -24,7 +24,7 @@ needs_cmaes = pytest.mark.skipif(
     importlib.util.find_spec("cmaes") is None, reason="the package cmaes is not installed"
 )
 OPTUNA = ("tpe", "random", "grid", "qmc")
-KERAS_TUNER = ("kt-random", "kt-bayesian", "kt-grid")
+KERAS_TUNER = ("kt-random", "kt-bayesian", "kt-grid", "kt-hyperband")
 DRIVERS = [*OPTUNA, pytest.param("cmaes", marks=needs_cmaes), *KERAS_TUNER]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -58,7 +58,7 @@ def make(driver: str, space: Space, place: Path | None, seed: int = 0, max_trial
     if driver.startswith("kt-"):
         assert place is not None
         return keras_tuner_proposer(
-            space, oracle=driver[3:], seed=seed, directory=place / "kt", max_trials=max_trials
+            space, oracle=driver[3:], seed=seed, directory=place / "kt", max_trials=max_trials, max_epochs=27
         )
     return optuna_proposer(space, sampler=driver, seed=seed, storage_path=place and place / "journal.log")
 

@@ -66,7 +66,8 @@ def test_keras_tuner_writes_one_whole_file(place: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        ({"oracle": "hyperband"}, "an oracle must be one of random, bayesian, grid, got 'hyperband'"),
+        ({"oracle": "hyper"}, "an oracle must be one of random, bayesian, grid, hyperband, got 'hyper'"),
+        ({"oracle": "hyperband"}, "max_epochs must be at least 1, got None"),
         ({"oracle": "random", "max_trials": 0}, "max_trials must be at least 1, got 0"),
     ],
 )

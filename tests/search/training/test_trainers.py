@@ -14,7 +14,8 @@ import pytest
 from search.training.engine import LOSSES, Engine, Job
 from search.training.plan import Plan
 from search.training.recipe import Recipe, new_optimizer
-from search.training.trainers import FitTrainer, StackedTrainer, way_of
+from search.training.trainers import FitTrainer, StackedTrainer
+from search.training.ways import Way
 
 
 def _plan(sizes: tuple[int, ...], n_rows: int = 48) -> Plan:
@@ -94,20 +95,6 @@ def _with_own_step() -> keras.Model:
     return OwnStep(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
 
 
-@pytest.mark.parametrize(
-    ("build", "sizes", "way"),
-    [
-        (_dense, (30, 30), "stacked"),
-        (_dense, (32, 40), "stacked"),
-        (_dense, (31, 40), "looped"),  # members of unequal size, as in expanding windows
-        (_with_convolution, (30, 30), "looped"),
-        (_with_own_step, (30, 30), "fit"),
-    ],
-)
-def test_way_of_a_model(build: Callable[[], keras.Model], sizes: tuple[int, ...], way: str) -> None:
-    assert way_of(build(), _plan(sizes)) == way
-
-
 def _job(recipe: Recipe, build: Callable[[], keras.Model] = _dense) -> Job:
     return Job("model", build, "binary", recipe, seed=7)
 
@@ -116,7 +103,7 @@ def test_stacked_and_looped_agree_on_one_member(monkeypatch: pytest.MonkeyPatch)
     plan, recipe = _plan((30,)), Recipe(optimizer="sgd", learning_rate=0.1, batch_size=8, n_epochs=3)
     trained = []
     for way in ("stacked", "looped"):
-        monkeypatch.setattr("search.training.engine.way_of", lambda *_, way=way: way)
+        monkeypatch.setattr("search.training.engine.choose_way", lambda *_, way=way: Way(way, "asked for"))
         trained.append(Engine(plan, lambda y, p: float(np.mean((y - p) ** 2))).train(_job(recipe)))
     assert [t.way for t in trained] == ["stacked", "looped"]
     for a, b in zip(trained[0].weights, trained[1].weights, strict=True):
