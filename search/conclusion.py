@@ -9,11 +9,13 @@ import numpy as np
 
 from ensemble.model import Candidate
 from reports.estimates import Honest
+from reports.history import History
 from reports.leakage import accounts
 from reports.leakage import write as write_accounts
 from search import assembly
 from search.combination import Combiner, calibration_nats, nats_of
 from search.config import StudyConfig
+from search.evidence import write_evidence
 from search.ledger import Event, Ledger, of_best_of
 from search.objective import Objective
 from search.preparation import Prepared
@@ -32,6 +34,8 @@ def conclude(
     objective: Objective,
     completed: Sequence[Trial],
     summary: dict[str, Any],
+    *,
+    needs_evidence: bool,
 ) -> None:
     """Choose winner, members and weights, enter them in the ledger, write the ensemble and what it scores.
 
@@ -41,6 +45,8 @@ def conclude(
         At least one trial.
     summary
         What the run's summary says so far; winner and ensemble are added.
+    needs_evidence
+        Whether the files are written that only the report's pictures need; they cost some seconds.
     """
     dataset, metric = prepared.dataset, prepared.metric
     table = assembly.candidate_table(run, dataset, prepared.folds, completed, metric)
@@ -49,7 +55,7 @@ def conclude(
     _enter_choice(ledger, prepared.folds, dataset.n_rows, table, choice, members)
     pairs, gain = assembly.diversity(table, choice)
     run.save_json("diversity.json", {"pairs": pairs, "decomposition": gain})
-    honest = _reckon(run, config, prepared, combiner, objective.defaults)
+    history, honest = _reckon(run, config, prepared, combiner, objective.defaults)
     winner = table.trials[0]
     summary["best_single"] = {
         "trial": winner.number, "score": winner.score, "crossfit_score": honest.winner.honest,
@@ -72,6 +78,8 @@ def conclude(
     candidates, summary["ensemble"]["final"] = _final(run, config, prepared, objective, members)
     facts = {"metric": metric.name, **summary["ensemble"]}
     assembly.save_ensemble(run, dataset, candidates, choice.calibration, facts)
+    if needs_evidence:
+        write_evidence(run, prepared, table, choice, combiner, history, objective.defaults)
 
 
 def _final(
@@ -100,7 +108,9 @@ def combiner_of(config: StudyConfig, prepared: Prepared) -> Combiner:
     return Combiner(prepared.metric, config.ensemble, config.calibration, seed)
 
 
-def _reckon(run: Run, config: StudyConfig, prepared: Prepared, combiner: Combiner, recipe: Recipe) -> Honest:
+def _reckon(
+    run: Run, config: StudyConfig, prepared: Prepared, combiner: Combiner, recipe: Recipe
+) -> tuple[History, Honest]:
     """Replay the study, draw up the leak accounts and write them into the run."""
     folds, first, second = prepared.folds, *prepared.seeds.rng("crossfit").spawn(2)
     history, honest = assembly.replay(
@@ -114,7 +124,7 @@ def _reckon(run: Run, config: StudyConfig, prepared: Prepared, combiner: Combine
     )
     found = accounts(history, prepared.metric, honest, run.events(), folds.fold_of_row, second)
     write_accounts(run, found, honest)
-    return honest
+    return history, honest
 
 
 def _enter_choice(
@@ -127,7 +137,7 @@ def _enter_choice(
 ) -> None:
     n, scores = len(table.trials), [trial.score or 0.0 for trial in table.trials]
     shared = {"trial": None, "repeats": folds.n_repeats, "folds": folds.n_splits, "rows": n_rows}
-    ledger.append(
+    ledger.enter(
         Event(
             stage="winner", alternatives=n, nats=of_best_of(n),
             apparent_gain=scores[0] - float(np.mean(scores)),
@@ -136,13 +146,13 @@ def _enter_choice(
     )  # fmt: skip
     n_members, known = len(members), choice.calibration
     if choice.losses:
-        ledger.append(
+        ledger.enter(
             Event(
                 stage="method", alternatives=len(choice.losses), nats=of_best_of(len(choice.losses)),
                 apparent_gain=None, chosen=choice.method, **shared,  # type: ignore[arg-type]
             )
         )  # fmt: skip
-    ledger.append(
+    ledger.enter(
         Event(
             stage="members", alternatives=choice.n_distinct,
             nats=nats_of(choice.method, choice.n_distinct, n_members, n_rows),
@@ -152,7 +162,7 @@ def _enter_choice(
         )
     )  # fmt: skip
     if known is not None:
-        ledger.append(
+        ledger.enter(
             Event(
                 stage="calibration", alternatives=max(1, len(known.losses)),
                 nats=calibration_nats(known, n_rows),

@@ -138,12 +138,18 @@ class StudyConfig(BaseModel):
     metric: Name | None = None
     sampler: Literal["tpe", "random", "grid", "qmc", "cmaes"] = "tpe"
     tuner: Literal["optuna", "keras-tuner"] = "optuna"
-    oracle: Literal["random", "bayesian", "grid"] = "bayesian"
+    oracle: Literal["random", "bayesian", "grid", "hyperband"] = "bayesian"
     """Which oracle proposes when `tuner` is keras-tuner."""
     trials: Annotated[int, Field(ge=1)] = 30
     time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds after which no further trial starts and a running network ends at its next checkpoint; in TOML
     also text such as "10m". Ensemble and report come on top."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Trials that are trained at the same time, each in one process of one thread."""
+    trial_time: Annotated[float | None, BeforeValidator(_duration)] = None
+    """Seconds that one trial may take; one that takes longer fails."""
+    trial_memory: Annotated[float | None, Field(gt=0)] = None
+    """Megabytes that each process of a trial may use; a trial that uses more fails."""
     epochs: Annotated[int, Field(ge=1)] = 100
     """Epochs at most."""
     patience: Annotated[float, Field(ge=0)] = 2.0
@@ -160,6 +166,9 @@ class StudyConfig(BaseModel):
     model: Name | None = None
     """A model of one's own, package.module:function with ``build(hp)`` or ``build(trial)``, searched in place
     of the families."""
+    callbacks: Name | None = None
+    """Keras callbacks for networks, package.module:function with ``function(trial, member, place)``; they are
+    trained by Keras' own ``fit`` then."""
     ensemble: Literal["auto", "greedy", "bagged", "convex", "diverse", "uniform", "best"] = "auto"
     """How members and weights are chosen; auto: by the method that is best on rows that did not choose."""
     calibration: Literal["auto", "none", "temperature", "isotonic"] = "auto"
@@ -245,6 +254,10 @@ def _completed(config: StudyConfig) -> StudyConfig:
         raise ConfigError(f"data and demo exclude each other: got {config.data!r} and {config.demo!r}")
     if config.data is not None and not config.target:
         raise ConfigError(f"a table needs --target COL, the column to predict: got only {config.data!r}")
+    if config.callbacks and config.tuner == "keras-tuner" and config.oracle == "hyperband":
+        raise ConfigError("callbacks see whole trainings, which Hyperband cuts up: got oracle 'hyperband'")
+    if config.workers > 1 and config.tuner == "keras-tuner" and config.oracle == "hyperband":
+        raise ConfigError(f"Hyperband compares whole rounds, so workers must be 1: got {config.workers}")
     if config.demo is not None and config.target:
         raise ConfigError(
             f"a demo has its own target: got --target {config.target[0]!r} and demo {config.demo!r}"

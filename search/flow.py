@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reports.report import write_report
 from search import assembly, metrics
+from search import resume as resuming
 from search.audit import findings_table
 from search.baselines import Baseline, baselines
 from search.conclusion import combiner_of, conclude
-from search.config import StudyConfig, to_toml
+from search.config import StudyConfig, load, to_toml
 from search.ledger import Ledger
 from search.looks import row_hashes
 from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
 from search.preparation import Prepared, has_networks, name_of, prepare
 from search.progress import Progress
-from search.proposers import Proposer, keras_tuner_proposer, optuna_proposer
+from search.proposers import Proposer, check_has_epochs, keras_tuner_proposer, optuna_proposer
 from search.records import Run, Trial, versions
 from search.study import Budget, Study
+from search.training.callbacks import attending, check_callbacks
 from search.training.context import start_server
+from search.training.limits import Limits
 from search.training.plan import Plan
 from search.training.recipe import Recipe
 from search.training.trained import pooled_loss
 from search.training.workshop import Workshop
-from search.watch import Leak, Watch
+from search.watch import Growing, Leak, Watch
 from spaces.joint import first_configs
 
 
@@ -40,16 +43,63 @@ class Outcome:
     n_completed: int
 
 
-def study(config: StudyConfig, *, command: str) -> Outcome:
-    """Run a study from its configuration to the finished run folder."""
+def study(config: StudyConfig, *, command: str, is_verbose: bool = False) -> Outcome:
+    """Run a study from its configuration to the finished run folder; go on with one that was cut short.
+
+    Raises
+    ------
+    ResumeError
+        If the folder holds an unfinished run of another configuration, or of other data.
+    """
+    prepared = _prepared(config)
+    if config.out is not None and resuming.is_begun(config.out):
+        run = Run.open(config.out)
+        resuming.check_config(load(run.path / "config.toml"), config)
+    else:
+        run = Run.create(config.out or free_place(config))
+    with resuming.alone(run):
+        return _run_through(run, config, prepared, command, is_verbose)
+
+
+def resume(path: str | Path, told: Mapping[str, Any], *, command: str, is_verbose: bool = False) -> Outcome:
+    """Go on with a run, as if it had never stopped; `told` are changes to its configuration.
+
+    Raises
+    ------
+    ResumeError
+        If something is told that a run keeps, its data have changed, or there is nothing left to do.
+    """
+    run = Run.open(path)
+    config = resuming.configured(run, told)
+    if run.is_finished and not told:
+        raise resuming.ResumeError(
+            f"a finished run goes on with more trials or time, such as --trials {2 * config.trials}: "
+            f"{str(path)!r} is finished and nothing was told"
+        )
+    prepared = _prepared(config)
+    with resuming.alone(run):
+        return _run_through(run, config, prepared, command, is_verbose)
+
+
+def _prepared(config: StudyConfig) -> Prepared:
     start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     if config.model is not None:
         assembly.check_model(config.model, prepared.signature)
-    run = Run.create(config.out or free_place(config))
-    with Progress(config.trials, prepared.metric.name, budget_seconds=config.time) as progress:
+    if config.tuner == "keras-tuner" and config.oracle == "hyperband":
+        check_has_epochs(prepared.families)
+    if config.callbacks is not None:
+        check_callbacks(config.callbacks, has_networks=has_networks(config))
+    return prepared
+
+
+def _run_through(
+    run: Run, config: StudyConfig, prepared: Prepared, command: str, is_verbose: bool
+) -> Outcome:
+    budget, metric = config.time, prepared.metric.name
+    with Progress(config.trials, metric, budget_seconds=budget, is_verbose=is_verbose) as progress:
         _announce(progress, prepared)
-        outcome = carry_out(run, config, prepared, command=command, progress=progress)
+        outcome = carry_out(run, config, prepared, command=command, progress=progress, needs_evidence=True)
     write_report(run)
     if not outcome.is_interrupted:
         run.finish()
@@ -57,14 +107,23 @@ def study(config: StudyConfig, *, command: str) -> Outcome:
 
 
 def carry_out(
-    run: Run, config: StudyConfig, prepared: Prepared, *, command: str, progress: Progress
+    run: Run,
+    config: StudyConfig,
+    prepared: Prepared,
+    *,
+    command: str,
+    progress: Progress,
+    needs_evidence: bool = False,
 ) -> Outcome:
-    """Search and conclude a study whose data and splits stand, in an empty run folder."""
+    """Search and conclude a study whose data and splits stand, from where its run folder ends."""
     combiner = combiner_of(config, prepared)
     ledger = Ledger(run)
+    earlier = _taken_up(run, ledger, config, prepared) if run.has("run.json") else []
     references = _begin(run, config, prepared, command)
     plan = plan_of(config, prepared)
-    with Workshop(plan, prepared.metric.name, prepared.dataset.task) as workshop:
+    left = None if config.time is None else max(0.0, config.time - resuming.seconds_used(earlier))
+    limits = Limits(config.trial_time, config.trial_memory)
+    with Workshop(plan, prepared.metric.name, prepared.dataset.task, config.workers, limits) as workshop:
         objective = Objective(
             workshop=workshop,
             plan=plan,
@@ -73,17 +132,40 @@ def carry_out(
             metric=prepared.metric,
             defaults=recipe_of(config),
             seed=prepared.seeds.number("training"),
-            deadline=None if config.time is None else time.time() + config.time,
+            deadline=None if left is None else time.time() + left,
+            callbacks=attending(config.callbacks, run.path),
         )
-        searched = _search(run, ledger, config, prepared, objective, progress)
+        budget = Budget(config.trials, left, config.max_failures)
+        searched = _search(run, ledger, config, prepared, objective, budget, earlier, progress)
     summary = _summary(prepared, plan, references, searched)
     completed = [trial for trial in searched.trials if trial.status == "completed"]
     if completed:
         progress.say("choosing the ensemble")
-        conclude(run, ledger, config, prepared, combiner, objective, completed, summary)
+        conclude(
+            run,
+            ledger,
+            config,
+            prepared,
+            combiner,
+            objective,
+            completed,
+            summary,
+            needs_evidence=needs_evidence,
+        )
     run.save_json("summary.json", summary)
     run.export()
     return Outcome(run.path, searched.is_interrupted, len(completed))
+
+
+def _taken_up(run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared) -> list[Trial]:
+    """The trials of a run that goes on, after what a killed process left is put in order."""
+    resuming.check_prepared(run, prepared)
+    event = resuming.human_event(run, config, prepared)
+    if event is not None:
+        ledger.append(event)
+    (run.path / "DONE").unlink(missing_ok=True)
+    resuming.sweep(run)
+    return run.trials()
 
 
 def free_place(config: StudyConfig) -> Path:
@@ -128,8 +210,11 @@ def _announce(progress: Progress, prepared: Prepared) -> None:
 def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> tuple[Baseline, ...]:
     """Write down what is known before the first trial; the result is the reference models."""
     dataset, folds = prepared.dataset, prepared.folds
+    before = run.load_json("run.json") if run.has("run.json") else {}
+    again = [*before.get("continued", []), command] if before else []
     facts = {
-        "command": command,
+        "command": before.get("command", command),
+        "continued": again,
         "versions": versions(),
         "metric": prepared.metric.name,
         "is_higher_better": prepared.metric.is_higher_better,
@@ -155,8 +240,8 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
         },
         "space": prepared.space.to_json(),
     }
-    run.save_json("run.json", facts)
     run.save_text("config.toml", to_toml(config))
+    run.save_json("run.json", facts)
     folds.save(run.path / "splits.npz")
     run.save_arrays(
         "rows.npz",
@@ -190,14 +275,20 @@ def _search(
     config: StudyConfig,
     prepared: Prepared,
     objective: Objective,
+    budget: Budget,
+    earlier: Sequence[Trial],
     progress: Progress,
 ) -> Searched:
-    """Run the trials; an interruption keeps all that are finished."""
+    """Run the trials that are left; an interruption keeps all that are finished."""
     proposer, is_adaptive = _proposer(run, config, prepared)
-    watch = Watch(run, prepared, progress)
-    budget = Budget(config.trials, config.time, config.max_failures)
+    growing = Growing(run, config, prepared, combiner_of(config, prepared), recipe_of(config))
+    watch = Watch(run, prepared, progress, growing)
     leak = Leak(run, config, prepared) if config.leak_budget else None
-    running = Study(run, ledger, proposer, objective, prepared.families, budget, is_adaptive, watch, leak)
+    running = Study(
+        run, ledger, proposer, objective, prepared.families, budget, is_adaptive, watch, leak, config.workers
+    )
+    running.on_start = watch.begin
+    running.take_up(earlier)
     try:
         reason, is_interrupted = running.run_all(), False
     except KeyboardInterrupt:
@@ -216,8 +307,9 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
     if config.tuner == "keras-tuner":
         directory = run.path / "oracle"
         made = keras_tuner_proposer(
-            prepared.space, oracle=config.oracle, seed=seed, directory=directory, max_trials=config.trials
-        )
+            prepared.space, oracle=config.oracle, seed=seed, directory=directory,
+            max_trials=config.trials, max_epochs=config.epochs,
+        )  # fmt: skip
         return made, config.oracle == "bayesian"
     first: Sequence[Any] = ()
     if config.sampler not in ("grid", "qmc"):

@@ -5,7 +5,9 @@ rows by the logarithm of the number of outcomes the decision could have had, in 
 decisions add (Russo and Zou 2016, Lemma 1).
 """
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -69,7 +71,9 @@ class Ledger:
 
     def __init__(self, place: Run | str | Path) -> None:
         self.path = (place.path if isinstance(place, Run) else Path(place)) / "ledger.jsonl"
-        self._n_events = len(lines.read(self.path))
+        written = lines.read(self.path)
+        self._n_events = len(written)
+        self._entered = {_content(event): int(event["event_id"]) for event in written}
 
     def __len__(self) -> int:
         return self._n_events
@@ -80,13 +84,25 @@ class Ledger:
         record: dict[str, Any] = {"event_id": event_id, "time": utc_now(), **asdict(event)}
         lines.append(self.path, record)
         self._n_events += 1
+        self._entered[_content(record)] = event_id
         return event_id
+
+    def enter(self, event: Event) -> int:
+        """As `append`, but a decision that is written already, and made again after a crash, counts once."""
+        known = self._entered.get(_content(asdict(event)))
+        return self.append(event) if known is None else known
 
     def read(self) -> "pd.DataFrame":
         """All entries as a table with the columns `COLUMNS`."""
         from search import tables
 
         return tables.of_events(lines.read(self.path))
+
+
+def _content(record: Mapping[str, Any]) -> str:
+    """What was decided, without its number and time."""
+    told = {field.name: record[field.name] for field in fields(Event)}
+    return json.dumps(lines.plain(told), sort_keys=True)
 
 
 def of_best_of(n: int) -> float:

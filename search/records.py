@@ -4,13 +4,17 @@ run.json         versions, command, data, task, seeds, folds, metric     config.
 splits.npz       who is held out where                                   journal.log  Optuna's journal
 trials.jsonl, ledger.jsonl   appended as it happens                      baselines.npz
 oof/00007.npy, weights/00007.npz   one file per trial                    ensemble/    the predicting artefact
-summary.json, leaderboard.csv, report.md, report.json, trials.* and ledger.* as Parquet and CSV, DONE last
+resume/00007.npz                   where a trial stopped, while a study may go on from it
+targets.npz, columns.json, members.json, growth.json, importance.json, hardware.json   for the reports
+summary.json, leaderboard.csv, report.html, report.md, report.json, trials.* and ledger.* as Parquet and CSV
+lock, while a process writes             DONE, last
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
@@ -63,7 +67,10 @@ class Trial:
 
     `score` has the metric's own direction; `curve` and `train_curve` are mean losses per checkpoint (lower is
     better); `checkpoints` are the epochs of the curve, `kept_epochs` those with stored held-out predictions;
-    `chosen_index` is the place of the trial's own predictions among the stored ones.
+    `chosen_index` is the place of the trial's own predictions among the stored ones. Where a proposer shares
+    epochs out, `stop_epoch` is the epoch that it allowed and `resumed_from` the trial that this one goes on
+    from, whose curve and predictions it takes over. `checksums` are the SHA-256 of its files, by path within
+    the run.
     """
 
     number: int
@@ -86,9 +93,13 @@ class Trial:
     fit_seconds: float = 0.0
     predict_seconds_per_1000: float | None = None
     way: Way | None = None
+    way_reason: str = ""
     is_traced: bool = False
     peak_memory_mb: float | None = None
     duplicate_of: int | None = None
+    stop_epoch: int | None = None
+    resumed_from: int | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
     started: str = ""
     finished: str = ""
 
@@ -112,17 +123,27 @@ def _numbers(values: list[Any]) -> tuple[Any, ...]:
     return tuple(float("nan") if value is None else value for value in values)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside its place, then rename: readers see the old one or the new one, never half."""
+def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> str:
+    """Write a file beside its place, then rename: readers see the old one or the new one, never half.
+
+    The result is its SHA-256 in hexadecimal digits.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(aside, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        checksum = _checksum(aside)
         os.replace(aside, path)
+        return checksum
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -211,11 +232,11 @@ class Run:
         """Write `name` as UTF-8 text."""
         write_aside(self.path / name, lambda file: _write(file, text.encode()))
 
-    def save_arrays(self, name: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-        """Write arrays under their names as one `.npz`."""
+    def save_arrays(self, name: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> str:
+        """Write arrays under their names as one `.npz`; the result is its checksum."""
         import numpy as np
 
-        write_aside(self.path / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
+        return write_aside(self.path / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     def load_arrays(self, name: str) -> dict[str, "np.ndarray[Any, Any]"]:
         """Read all arrays of an `.npz`."""
@@ -224,8 +245,11 @@ class Run:
         with np.load(self._existing(name), allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
 
-    def save_out_of_fold(self, number: int, predictions: "np.ndarray[Any, Any]") -> None:
-        """Store held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)`, as float32 (float16 stays)."""
+    def save_out_of_fold(self, number: int, predictions: "np.ndarray[Any, Any]") -> tuple[str, str]:
+        """Store held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)`, as float32 (float16 stays).
+
+        The result is the file's name and checksum.
+        """
         import numpy as np
 
         if predictions.ndim != 4:
@@ -234,9 +258,8 @@ class Run:
         stored = (
             predictions if predictions.dtype == np.float16 else predictions.astype(np.float32, copy=False)
         )
-        write_aside(
-            self.path / f"oof/{number:05d}.npy", lambda file: np.save(file, stored, allow_pickle=False)
-        )
+        name = f"oof/{number:05d}.npy"
+        return name, write_aside(self.path / name, lambda file: np.save(file, stored, allow_pickle=False))
 
     def out_of_fold(self, number: int) -> "np.ndarray[Any, Any]":
         """The stored held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)` of trial `number`."""
@@ -245,13 +268,43 @@ class Run:
         stored: np.ndarray[Any, Any] = np.load(self._existing(f"oof/{number:05d}.npy"), allow_pickle=False)
         return stored
 
-    def save_weights(self, number: int, weights: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-        """Store the named weight arrays of trial `number`."""
-        self.save_arrays(f"weights/{number:05d}.npz", weights)
+    def save_weights(self, number: int, weights: Mapping[str, "np.ndarray[Any, Any]"]) -> tuple[str, str]:
+        """Store the named weight arrays of trial `number`; the result is the file's name and checksum."""
+        name = f"weights/{number:05d}.npz"
+        return name, self.save_arrays(name, weights)
+
+    def is_whole(self, trial: Trial) -> bool:
+        """Whether every stored file of a trial is as it was written."""
+        files = ((self.path / name, checksum) for name, checksum in trial.checksums.items())
+        return all(path.is_file() and _checksum(path) == checksum for path, checksum in files)
+
+    def rewrite_trials(self, trials: Iterable[Trial]) -> None:
+        """Replace the records of all trials, in this order."""
+        records = (json.dumps(trial.to_json(), ensure_ascii=False, allow_nan=False) for trial in trials)
+        self.save_text("trials.jsonl", "".join(f"{record}\n" for record in records))
 
     def weights(self, number: int) -> dict[str, "np.ndarray[Any, Any]"]:
         """The stored weight arrays of trial `number`."""
         return self.load_arrays(f"weights/{number:05d}.npz")
+
+    def save_resume(self, number: int, state: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+        """Store where the training of trial `number` stopped."""
+        (self.path / "resume").mkdir(exist_ok=True)
+        self.save_arrays(f"resume/{number:05d}.npz", state)
+
+    def resume(self, number: int) -> dict[str, "np.ndarray[Any, Any]"] | None:
+        """Where the training of trial `number` stopped; None where that is not known (any more)."""
+        name = f"resume/{number:05d}.npz"
+        return self.load_arrays(name) if self.has(name) else None
+
+    def forget_resume(self, awaited: Collection[int] = ()) -> None:
+        """Remove what `save_resume` stored for all trials but the awaited ones."""
+        folder, kept = self.path / "resume", {f"{number:05d}.npz" for number in awaited}
+        for path in folder.glob("*.npz"):
+            if path.name not in kept:
+                path.unlink()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
     def export(self) -> None:
         """Write trials and ledger as Parquet and CSV, replacing earlier ones."""

@@ -3,25 +3,23 @@
 Everything heavy is imported inside the verb that needs it, so that `--help` answers at once.
 """
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from search import config as configuration
-from search import verbs, verbs_training
+from search import typos, verbs, verbs_craft, verbs_reports, verbs_resume, verbs_training
+from search.ending import EXIT_INTERRUPTED, ended
 from search.records import Run, RunError, versions
-from search.verbs import Debug, RunFolder
+from search.verbs import AsJson, Debug, RunFolder, Verbose
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-EXIT_ERROR, EXIT_NO_MODEL, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_ERROR = 2
 _OURS = ("spaces", "search", "ensemble", "reports")
-_N_SHOWN = 12
 
 app = typer.Typer(
     add_completion=False,
@@ -66,7 +64,8 @@ def study(
     ] = None,
     tuner: Annotated[str | None, typer.Option(help="optuna or keras-tuner. [default: optuna]")] = None,
     oracle: Annotated[
-        str | None, typer.Option(help="With keras-tuner: random, bayesian or grid. [default: bayesian]")
+        str | None,
+        typer.Option(help="random, bayesian, grid, hyperband. [default: bayesian]"),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="fast, good or best. [default: good]")] = None,
     families: Annotated[
@@ -76,10 +75,23 @@ def study(
     model: Annotated[
         str | None, typer.Option(metavar="MODULE:BUILD", help="Search a model of your own: build(hp).")
     ] = None,
+    callbacks: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Keras callbacks for networks, by Keras' own fit."),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Configurations to try. [default: by preset]")
     ] = None,
     time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 10m, 1h30m.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials trained at the same time. [default: 1]")
+    ] = None,
+    trial_time: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Of one trial; a longer one fails.")
+    ] = None,
+    trial_memory: Annotated[
+        float | None, typer.Option(metavar="MB", help="Of one process; a larger one fails.")
+    ] = None,
     splits: Annotated[
         int | None, typer.Option(metavar="K", help="Folds; 1 is a holdout. [default: by rows]")
     ] = None,
@@ -152,6 +164,8 @@ def study(
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: of the data]")] = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="[default: runs/NAME]")] = None,
+    verbose: Verbose = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Debug = False,
 ) -> int:
     """\b
@@ -172,52 +186,13 @@ def study(
     effective = configuration.load(config, given)
     from search import flow
 
-    outcome = flow.study(effective, command=" ".join(_command(context)))
-    if outcome.n_completed and not outcome.is_interrupted:
-        verbs.further(outcome.run_path, effective)
-    if outcome.is_interrupted:
-        typer.echo(
-            f"interrupted: {outcome.n_completed} completed trials are kept in {outcome.run_path}", err=True
-        )
-    if outcome.n_completed:
-        _show(_leaderboard(Run.open(outcome.run_path)).head(_N_SHOWN))
-        typer.echo(str(outcome.run_path))
-    if outcome.is_interrupted:
-        return EXIT_INTERRUPTED
-    if not outcome.n_completed:
-        typer.echo(
-            f"error: no trial ended with a valid model; causes: {outcome.run_path}/trials.csv", err=True
-        )
-        return EXIT_NO_MODEL
-    return 0
+    outcome = flow.study(effective, command=" ".join(_command(context)), is_verbose=verbose)
+    return ended(outcome, effective, as_json=as_json)
 
 
-@app.command(short_help="Print baselines, best single trial, ensemble and all trials.")
-def leaderboard(
-    run: RunFolder,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all digits.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, with all digits.")] = False,
-    debug: Debug = False,
-) -> int:
-    """\b
-    python -m search.run leaderboard runs/breast_cancer
-    python -m search.run leaderboard runs/breast_cancer --csv > board.csv
-
-    Print baselines, best single trial, ensemble and all trials.
-    """
-    if as_json and as_csv:
-        raise RunError("--json and --csv exclude each other: got both")
-    opened = Run.open(run)
-    board = _leaderboard(opened)
-    if not opened.is_finished:
-        typer.echo("this run is not finished", err=True)
-    if as_json:
-        typer.echo(board.to_json(orient="records", force_ascii=False, indent=2))
-    elif as_csv:
-        typer.echo(board.to_csv(index=False), nl=False)
-    else:
-        _show(board)
-    return 0
+app.command("show-config", short_help="Print the effective configuration, and where it comes from.")(
+    verbs_reports.show_config_for(study)
+)
 
 
 @app.command(short_help="Predict the rows of a table with a run's ensemble.")
@@ -228,6 +203,7 @@ def predict(
         Path | None,
         typer.Option("-o", "--out", metavar="OUT", help=".csv or .parquet. [default: CSV on stdout]"),
     ] = None,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:
     """\b
@@ -249,7 +225,9 @@ def predict(
 
     loaded = Ensemble.load(opened.path / "ensemble")
     answer = predictions.of(loaded.predict_raw(frame), loaded.task)
-    if out is None:
+    if out is None and as_json:
+        typer.echo(answer.to_json(orient="records", force_ascii=False, double_precision=15, indent=2))
+    elif out is None:
         typer.echo(tables.csv_text(answer), nl=False)
     else:
         predictions.write(answer, out)
@@ -304,18 +282,24 @@ def audit_table(
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-for _name, _short, _verb in (*verbs.VERBS, *verbs_training.VERBS):
+for _name, _short, _verb in (
+    *verbs_reports.VERBS,
+    *verbs_resume.VERBS,
+    *verbs.VERBS,
+    *verbs_training.VERBS,
+    *verbs_craft.VERBS,
+):
     app.command(_name, short_help=_short)(_verb)
 
 
 @app.command(short_help="Print versions.")
-def version(debug: Debug = False) -> int:
+def version(as_json: AsJson = False, debug: Debug = False) -> int:
     """\b
     python -m search.run version
 
     Print the versions of Foldstack, Python and the packages that its numbers depend on."""
-    for name, number in versions().items():
-        typer.echo(f"{name} {number}")
+    found = versions()
+    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(f"{k} {v}" for k, v in found.items()))
     return 0
 
 
@@ -323,24 +307,6 @@ def _command(context: typer.Context) -> list[str]:
     import shlex
 
     return ["python -m search.run", *map(shlex.quote, context.obj or ["study"])]
-
-
-def _leaderboard(run: Run) -> "pd.DataFrame":
-    from reports.leaderboard import leaderboard as board
-
-    return board(run)
-
-
-def _show(board: "pd.DataFrame") -> None:
-    from rich.console import Console
-
-    from reports.leaderboard import plain_table, rich_table
-
-    if sys.stdout.isatty():
-        console = Console()
-        console.print(rich_table(board, console.width))
-    else:
-        typer.echo(plain_table(board))
 
 
 def _is_named_error(error: BaseException) -> bool:
@@ -368,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in arguments or not _is_named_error(error):
             raise
-        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        text = typos.told(error) if isinstance(error, typer.TyperException) else str(error)
         typer.echo(f"error: {' '.join(text.split())}", err=True)
         return EXIT_ERROR
 

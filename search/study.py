@@ -6,20 +6,23 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from search.ledger import Event, Ledger, of_best_of, of_fold_epochs
+from search.ledger import Event, Ledger, of_best_of, of_fold_epochs, of_top_k
 from search.objective import Objective, loss_of
-from search.proposers import Proposal, Proposer
+from search.proposers import Proposal, Proposer, Rung
 from search.pruning import ceilings
 from search.records import Run, Trial, utc_now
-from search.training.trained import Trained
+from search.training.trained import Stretch, Trained
 from spaces.families import family_of
 from spaces.joint import split
 
+Submit: TypeAlias = Callable[..., Future[Any]]
+Running: TypeAlias = dict[Future[Any], tuple[Proposal, dict[int, float]]]
 MOST_DUPLICATES_IN_A_ROW = 50
 MOST_STORED_BYTES = 256 * 2**20  # of a trial that is fitted, not trained: the same seed fits it again
 
@@ -42,11 +45,16 @@ class Study:
     families : sequence of str
         Names of the families that are searched.
     is_adaptive : bool
-        Whether proposals depend on earlier losses, which makes each of them a look.
+        Whether proposals depend on earlier losses, which makes each of them a look. Proposals that go on from
+        earlier trials (`search.proposers.Rung`) are looks in any case.
     on_trial : callable
         Called with each trial and all trials so far, after it is on the disk.
     enough : callable, optional
         Called with each trial, after it is on the disk: the reason to end the study, None to go on.
+    n_workers : int
+        Trials that are trained at the same time; the objective's workshop must be as large.
+    on_start : callable, optional
+        Called with number, family and configuration of each trial before it is trained.
     """
 
     run: Run
@@ -58,30 +66,110 @@ class Study:
     is_adaptive: bool
     on_trial: Callable[[Trial, list[Trial]], None]
     enough: Callable[[Trial], str | None] | None = None
+    n_workers: int = 1
+    on_start: Callable[[int, str, Mapping[str, Any]], None] | None = None
     trials: list[Trial] = field(default_factory=list)
     _first_of: dict[str, Trial] = field(default_factory=dict)
 
     def run_all(self) -> str:
         """Run trials until something ends the study; the result says what did."""
-        started, enough = time.monotonic(), None
-        while (reason := self._reason_to_stop(time.monotonic() - started) or enough) is None:
-            with whole():
-                proposal = self.proposer.ask()
-            if proposal is None:
-                return f"the space was exhausted after {len(self.trials)} trials"
-            self._propose(proposal)
-            trial, trained = self._evaluate(proposal)
-            with whole():
-                self._keep(trial, trained)
-                self._tell(proposal, trial)
-            self.on_trial(trial, self.trials)
-            enough = self.enough(trial) if self.enough else None
+        reason = self._run_all()
+        self.run.forget_resume()  # not where it was interrupted: it may be gone on with
         return reason
 
-    def _reason_to_stop(self, seconds: float) -> str | None:
+    def take_up(self, earlier: Sequence[Trial]) -> None:
+        """Begin with trials that an earlier process finished; nothing of them is trained or entered again.
+
+        Where a stored file of a trial is missing or altered, the trial is trained again.
+        """
+        is_mended = False
+        for trial in earlier:
+            if not self.run.is_whole(trial):
+                trial, is_mended = self._mended(trial), True
+            self.trials.append(trial)
+            if trial.status in ("completed", "pruned"):
+                self._first_of[_key(trial.family, trial.config, trial.stop_epoch)] = trial
+            self.on_trial(trial, self.trials)
+            if self.enough:
+                self.enough(trial)
+        if is_mended:
+            self.run.rewrite_trials(self.trials)
+
+    def _mended(self, trial: Trial) -> Trial:
+        """The same trial, trained again from its seed; its entries in the ledger stand already."""
+        if trial.stop_epoch is not None:
+            return replace(trial, status="failed", cause="its stored files were damaged", checksums={})
+        limits = self._limits() if family_of(trial.family).is_network else {}
+        again, trained = self.objective.evaluate(trial.number, trial.family, trial.config, limits)
+        return self._stored(again, trained)
+
+    def _run_all(self) -> str:
+        with working(self.n_workers) as submit:
+            return self._run_with(submit)
+
+    def _run_with(self, submit: Submit) -> str:
+        """Keep all workers busy until something ends the study, then wait for what is under way."""
+        started, reason = time.monotonic(), None
+        running: Running = {}
+        while True:
+            if reason is None and len(running) < self.n_workers:
+                reason = self._reason_to_stop(time.monotonic() - started, len(running))
+                if reason is None:
+                    reason = self._start(submit, running)
+                continue
+            if not running:
+                assert reason is not None
+                return reason
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                reason = self._finish(*running.pop(future), *future.result()) or reason
+
+    def _start(self, submit: Submit, running: Running) -> str | None:
+        """Ask for a proposal and have it trained; the result is a reason to end the study."""
+        with whole():
+            proposal = self.proposer.ask()
+        if proposal is None:
+            return f"the space was exhausted after {len(self.trials) + len(running)} trials"
+        if not self._is_known(proposal):
+            self._propose(proposal)
+            limits = self._limits_of(proposal)
+            if self.on_start:
+                self.on_start(proposal.number, *split(self.families, proposal.config))
+            running[submit(self._trained, proposal, limits)] = proposal, limits
+        return None
+
+    def _is_known(self, proposal: Proposal) -> bool:
+        """Settle what needs no training: told too late by a process that was killed, or tried before."""
+        done = next((trial for trial in self.trials if trial.number == proposal.number), None)
+        if done is not None:
+            with whole():
+                self._tell(proposal, done)
+            return True
+        first = self._first_of.get(_key_of(proposal, self.families))
+        if first is None:
+            return False
+        self._propose(proposal)
+        again = replace(first, number=proposal.number, status="duplicate", duplicate_of=first.number)
+        again = replace(again, checksums={}, fit_seconds=0.0, started=utc_now(), finished=utc_now())
+        self._finish(proposal, {}, again, None)
+        return True
+
+    def _finish(
+        self, proposal: Proposal, limits: dict[int, float], trial: Trial, trained: Trained | None
+    ) -> str | None:
+        """Record and tell a trial; the result is a reason to end the study."""
+        if trained is not None:
+            self._first_of.setdefault(_key_of(proposal, self.families), trial)
+            self._enter_looks(trial, limits)
+        with whole():
+            self._keep(trial, trained)
+            self._tell(proposal, trial)
+        self.on_trial(trial, self.trials)
+        return self.enough(trial) if self.enough else None
+
+    def _reason_to_stop(self, seconds: float, n_running: int) -> str | None:
         last = [trial.status for trial in self.trials]
         n_failures, n_duplicates = _n_last(last, "failed"), _n_last(last, "duplicate")
-        if len(last) >= self.budget.n_trials:
+        if len(last) + n_running >= self.budget.n_trials:
             return f"all {self.budget.n_trials} trials were run"
         if self.budget.seconds is not None and seconds >= self.budget.seconds:
             return f"the time of {self.budget.seconds:g} s was used up after {len(last)} trials"
@@ -93,23 +181,63 @@ class Study:
 
     def _propose(self, proposal: Proposal) -> None:
         """An adaptive proposer uses the ranks of what it was told: the newest of n adds log n."""
+        if proposal.rung is not None:
+            self.run.forget_resume([self._source(number) for number in proposal.rung.awaited])
+            self._promote(proposal.number, proposal.rung)
         n_told = sum(trial.status in ("completed", "pruned") for trial in self.trials)
         if self.is_adaptive and n_told > 1:
             text = json.dumps(dict(proposal.config), default=str)
             self._enter("propose", proposal.number, alternatives=n_told, nats=of_best_of(n_told), chosen=text)
 
-    def _evaluate(self, proposal: Proposal) -> tuple[Trial, Trained | None]:
-        first = self._first_of.get(_key(proposal))
-        if first is not None:
-            again = replace(first, number=proposal.number, status="duplicate", duplicate_of=first.number)
-            return replace(again, fit_seconds=0.0, started=utc_now(), finished=utc_now()), None
+    def _promote(self, number: int, rung: Rung) -> None:
+        """The k-th trial of n that goes on adds log C(n, k) - log C(n, k - 1): all k add log C(n, k)."""
+        if rung.resumes is None:
+            return
+        n, k = len(rung.compared) + rung.n_before, rung.n_before + 1
+        losses = [loss_of(self._trial(one), self.objective.metric) for one in rung.compared]
+        self._enter(
+            "propose",
+            number,
+            alternatives=len(losses),
+            nats=max(0.0, of_top_k(n, k) - of_top_k(n, k - 1)),
+            gain=sum(losses) / len(losses) - loss_of(self._trial(rung.resumes), self.objective.metric),
+            chosen=f"trial {rung.resumes} goes on to epoch {rung.stop}",
+        )
+
+    def _limits_of(self, proposal: Proposal) -> dict[int, float]:
+        """Pruning's ceilings for a network; none where the proposer decides what goes on."""
+        family, _ = split(self.families, proposal.config)
+        return self._limits() if proposal.rung is None and family_of(family).is_network else {}
+
+    def _trained(self, proposal: Proposal, limits: dict[int, float]) -> tuple[Trial, Trained | None]:
+        """Train a proposal; nothing of the study is changed here, so that several can be trained at once."""
         family, config = split(self.families, proposal.config)
-        limits = self._limits() if family_of(family).is_network else {}
-        trial, trained = self.objective.evaluate(proposal.number, family, config, limits)
-        if trained is not None:
-            self._first_of[_key(proposal)] = trial
-            self._enter_looks(trial, limits)
-        return trial, trained
+        rung = proposal.rung
+        if rung is None:
+            return self.objective.evaluate(proposal.number, family, config, limits)
+        trial, trained = self.objective.evaluate(proposal.number, family, config, {}, self._stretch(rung))
+        return replace(trial, stop_epoch=rung.stop, resumed_from=rung.resumes), trained
+
+    def _stretch(self, rung: Rung) -> Stretch:
+        """What a trial trains; without a stored state it does again what went before, to the same end."""
+        if rung.resumes is None:
+            return Stretch(rung.stop, rung.stops)
+        source = self._source(rung.resumes)
+        return Stretch(rung.stop, rung.stops, self._first(source), self.run.resume(source))
+
+    def _trial(self, number: int) -> Trial:
+        return next(trial for trial in self.trials if trial.number == number)
+
+    def _source(self, number: int) -> int:
+        """The trial that was trained, for a duplicate of it."""
+        same = self._trial(number).duplicate_of
+        return number if same is None else same
+
+    def _first(self, number: int) -> int:
+        """The trial with which the training of a trial began."""
+        while (before := self._trial(number).resumed_from) is not None:
+            number = self._source(before)
+        return number
 
     def _limits(self) -> dict[int, float]:
         """Pruning: networks are compared with networks, whose epochs are their clock."""
@@ -149,24 +277,51 @@ class Study:
     ) -> None:
         folds, plan = self.objective.folds, self.objective.plan
         rows = int((folds.fold_of_row >= 0).any(axis=0).sum())
-        self.ledger.append(
+        self.ledger.enter(
             Event(stage, trial, plan.n_repeats, folds.n_splits, rows, alternatives, nats, gain, chosen)
         )
 
     def _keep(self, trial: Trial, trained: Trained | None) -> None:
         """Arrays first, then the line that says they are there."""
-        if trained is not None:
-            self.run.save_out_of_fold(trial.number, trained.out_of_fold)
-        if trained is not None and trial.status == "completed" and not _is_left_out(trained):
-            self.run.save_weights(trial.number, packed(trained, self.objective))
+        trial = self._stored(trial, trained)
         self.run.append_trial(trial)
         self.trials.append(trial)
+
+    def _stored(self, trial: Trial, trained: Trained | None) -> Trial:
+        """Write the arrays of a trial; the result knows their checksums."""
+        if trained is None:
+            return trial
+        found = dict([self.run.save_out_of_fold(trial.number, trained.out_of_fold)])
+        if trial.status == "completed" and not _is_left_out(trained):
+            found |= dict([self.run.save_weights(trial.number, packed(trained, self.objective))])
+        if trained.state is not None:
+            self.run.save_resume(trial.number, trained.state)
+        return replace(trial, checksums=found)
 
     def _tell(self, proposal: Proposal, trial: Trial) -> None:
         loss = None if trial.score is None else loss_of(trial, self.objective.metric)
         self.proposer.tell(
             proposal, loss, trial.status, list(zip(trial.checkpoints, trial.curve, strict=True))
         )
+
+
+@contextmanager
+def working(n_workers: int) -> Iterator[Submit]:
+    """What gives work to so many threads; with one worker it is done at once, in this thread."""
+    if n_workers == 1:
+        yield _done
+        return
+    pool = ThreadPoolExecutor(n_workers)
+    try:
+        yield pool.submit
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # the workshop ends what still trains
+
+
+def _done(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(function(*arguments))
+    return future
 
 
 @contextmanager
@@ -200,8 +355,14 @@ def packed(trained: Trained, objective: Objective) -> dict[str, Any]:
     return {"architecture": np.array(trained.architecture), **units, **weights}
 
 
-def _key(proposal: Proposal) -> str:
-    return json.dumps(dict(proposal.config), sort_keys=True, default=str)
+def _key_of(proposal: Proposal, families: Sequence[str]) -> str:
+    family, config = split(families, proposal.config)
+    return _key(family, config, None if proposal.rung is None else proposal.rung.stop)
+
+
+def _key(family: str, config: Mapping[str, Any], stop: int | None) -> str:
+    """Equal for trials that give the same: the same configuration, trained as far."""
+    return json.dumps([family, dict(config), stop], sort_keys=True, default=str)
 
 
 def _n_last(statuses: Sequence[str], status: str) -> int:

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from search.training.context import context, started
 from search.training.course import Course
+from search.training.limits import Limits, end, ready
 from search.training.plan import Plan
 from search.training.trained import Request, Trained, TrainingFailed, validation_loss
 from spaces.encoding import Layout, Statistics
@@ -65,10 +66,19 @@ class FittingProcesses:
     task : Task
     n_processes : int or None
         None: one for each core, and no more than members.
+    limits : Limits
+        Of each request.
     """
 
-    def __init__(self, plan: Plan, metric: str, task: Task, n_processes: int | None = None) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        metric: str,
+        task: Task,
+        n_processes: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._plan, self._limits = plan, limits
         self._loss = validation_loss(metric, task)
         self._n_processes = n_processes or min(len(os.sched_getaffinity(0)), plan.n_members)
         self._children: list[tuple[Any, Connection]] = []
@@ -85,7 +95,7 @@ class FittingProcesses:
         Raises
         ------
         TrainingFailed
-            If a member raised, gave predictions that are not finite, or took its process down with it.
+            If a member raised, gave predictions that are not finite, broke a limit, or took its process down.
         """
         started = time.perf_counter()
         try:
@@ -125,10 +135,10 @@ class FittingProcesses:
             self._children.append(_new_child(self._plan))
         found: dict[int, MemberFit] = {}
         waiting = list(range(self._plan.n_members))[::-1]
+        since = time.monotonic()
         busy = {pipe: child for child, pipe in self._children if _sent(pipe, request, waiting)}
         while busy:
-            for pipe in wait(list(busy)):
-                assert isinstance(pipe, Connection)
+            for pipe in ready(busy, self._limits, since):
                 member, answer = _received(pipe, busy[pipe])
                 found[member] = answer
                 if not _sent(pipe, request, waiting):
@@ -141,7 +151,7 @@ class FittingProcesses:
             pipe.close()
             child.terminate()
         for child, _ in self._children:
-            child.join(5)
+            end(child)
         self._children = []
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from search.training.context import context, started
+from search.training.limits import Limits, end, ready
 from search.training.plan import Plan
 from search.training.trained import Diverged, Request, Trained, TrainingFailed, validation_loss
 from spaces.task import Task
@@ -41,9 +43,19 @@ class TrainingProcess:
         What is predicted.
     n_threads : int or None
         Threads of one operation; None: `n_threads_for` the rows.
+    limits : Limits
+        Of each request.
     """
 
-    def __init__(self, plan: Plan, metric: str, task: Task, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        metric: str,
+        task: Task,
+        n_threads: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._limits = limits
         self._arguments = (plan, metric, task, n_threads or n_threads_for(plan.n_rows))
         self._child: Any = None
         self._n_traced = 0
@@ -60,14 +72,19 @@ class TrainingProcess:
         Raises
         ------
         TrainingFailed
-            If it diverged, raised, or took the process down with it.
+            If it diverged, raised, broke a limit, or took the process down with it.
         """
         if self._child is None or self._n_traced >= N_PROGRAMS_PER_PROCESS:
             self.stop()
             self._start()
         try:
+            since = time.monotonic()
             self._pipe.send(request)
+            ready({self._pipe: self._child}, self._limits, since)
             answer = self._pipe.recv()
+        except TrainingFailed:
+            self.stop()
+            raise
         except (EOFError, OSError):
             self._child.join(5)
             code = self._child.exitcode
@@ -90,8 +107,7 @@ class TrainingProcess:
         if self._child is None:
             return
         self._pipe.close()
-        self._child.terminate()
-        self._child.join(5)
+        end(self._child)
         self._child = None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 from typing import Protocol
 
 from search.training.fitting import FittingProcesses
+from search.training.limits import Limits
 from search.training.plan import Plan
 from search.training.process import TrainingProcess
 from search.training.trained import Request, Trained
@@ -29,20 +31,46 @@ class Workshop:
     metric : str
         Name of the study's metric.
     task : Task
+    n_workers : int
+        Requests that are trained at the same time, if as many threads call `train`; with several, each has
+        one process of one thread.
+    limits : Limits
+        Of each request.
     """
 
-    def __init__(self, plan: Plan, metric: str, task: Task) -> None:
-        self._networks = TrainingProcess(plan, metric, task)
-        self._others = FittingProcesses(plan, metric, task)
+    def __init__(
+        self,
+        plan: Plan,
+        metric: str,
+        task: Task,
+        n_workers: int = 1,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        alone = None if n_workers == 1 else 1
+        self._benches = [
+            (
+                TrainingProcess(plan, metric, task, alone, limits),
+                FittingProcesses(plan, metric, task, alone, limits),
+            )
+            for _ in range(n_workers)
+        ]
+        self._free: queue.SimpleQueue[tuple[TrainingProcess, FittingProcesses]] = queue.SimpleQueue()
+        for bench in self._benches:
+            self._free.put(bench)
 
     def __enter__(self) -> Workshop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._networks.stop()
-        self._others.stop()
+        for networks, others in self._benches:
+            networks.stop()
+            others.stop()
 
     def train(self, request: Request) -> Trained:
         """Train all members of one configuration; raises `TrainingFailed`."""
-        trains: Trains = self._networks if family_of(request.family).is_network else self._others
-        return trains.train(request)
+        networks, others = bench = self._free.get()
+        try:
+            trains: Trains = networks if family_of(request.family).is_network else others
+            return trains.train(request)
+        finally:
+            self._free.put(bench)

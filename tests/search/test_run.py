@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict:
     """What `flow.study` was asked; its answer is `asked["outcome"]`, or `asked["error"]` is raised."""
     asked: dict = {"outcome": Outcome(folder)}
 
-    def study(config: object, *, command: str) -> Outcome:
+    def study(config: object, *, command: str, is_verbose: bool) -> Outcome:
         asked.update(config=config, command=command)
         if "error" in asked:
             raise asked["error"]

@@ -73,6 +73,7 @@ class Objective:
             out_of_fold=np.full((n, 2, 5, 1), number, np.float32),
             weights=[np.full((4, 2), number)],
             architecture="{}",
+            state=None,
             way="stacked" if family == "mlp" else "fitted",
         )
         return trial, trained
@@ -279,7 +280,7 @@ def test_the_hook_ends_it_with_its_reason(run: Run) -> None:
 
 def test_the_budget_of_trials_is_the_reason_where_both_end_it(run: Run) -> None:
     running = _study(run, Objective(lambda n: CURVE), Proposer(run), Budget(2), enough=lambda trial: "enough")
-    running.trials.append(Trial(0, "mlp", {}, "failed"))
+    running.trials.append(Trial(-1, "mlp", {}, "failed"))
     assert running.run_all() == "all 2 trials were run"
 
 
