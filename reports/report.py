@@ -1,4 +1,5 @@
-"""The report of a run: `report.json` for machines and `report.md` for people, of the same facts."""
+"""The report of a run: `report.html` and `report.md` for people, `report.json` for machines, of the "
+"same facts."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +9,9 @@ from typing import Any
 from reports.honesty import honesty, sections
 from reports.leaderboard import cells, leaderboard
 from reports.markdown import section, table
+from reports.page import as_markdown
+from reports.page.contents import contents
+from reports.page.document import document
 from reports.summary import baseline, facts_of, is_higher_better, metric_of, part, summary_of
 from search.records import Run, Trial
 
@@ -28,20 +32,21 @@ _SHOWN_COLUMNS = [
 
 
 def write_report(run: Run) -> tuple[Path, Path]:
-    """Write `leaderboard.csv`, `report.json` and `report.md` into the run and return the last two paths."""
+    """Write `leaderboard.csv`, `report.html`, `report.json` and `report.md`; return the last two paths."""
     board = leaderboard(run)
     facts = report(run)
     run.save_text("leaderboard.csv", board.to_csv(index=False))
     run.save_json("report.json", facts)
     run.save_text("report.md", markdown(facts, cells(board[_SHOWN_COLUMNS].head(N_SHOWN))))
+    run.save_text("report.html", document(run, facts))
     return run.path / "report.md", run.path / "report.json"
 
 
 def report(run: Run) -> dict[str, Any]:
     """Everything that the report says, as one JSON object."""
     summary, told, trials = summary_of(run), facts_of(run), run.trials()
-    return {
-        "format": 1,
+    facts = {
+        "format": 2,
         "name": run.path.name,
         "verdict": verdict(summary, metric_of(run), is_higher_better(run)),
         "metric": {"name": metric_of(run), "is_higher_better": is_higher_better(run)},
@@ -59,6 +64,7 @@ def report(run: Run) -> dict[str, Any]:
         "failures": failures(trials),
         "reproduce": {name: told.get(name) for name in ("command", "seed", "seeds", "versions")},
     }
+    return contents(run, facts)
 
 
 def _reason(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +162,7 @@ def markdown(facts: Mapping[str, Any], board: list[list[str]]) -> str:
     parts = [
         f"# {facts['name']}",
         facts["verdict"],
+        as_markdown.warnings(facts),
         section("Data", _listed(facts["data"])),
         section("Splits", _listed(facts["splits"])),
         section("Leaderboard", table(board), _trials_sentence(facts["trials"])),
@@ -164,7 +171,8 @@ def markdown(facts: Mapping[str, Any], board: list[list[str]]) -> str:
         *sections(facts["honesty"], facts["metric"]["name"]),
         section("Ledger", _LEDGER_WORDS, table(_ledger_cells(facts["ledger"]))),
         section("Failures", _failure_table(facts["failures"])),
-        section("How to reproduce", *_reproduce(facts["reproduce"])),
+        *as_markdown.parts(facts),
+        section("How to reproduce", *_reproduce(facts["reproduce"]), *as_markdown.reproduce(facts)),
     ]
     return "\n\n".join(parts) + "\n"
 
