@@ -1,13 +1,17 @@
 """The leaderboard of a run: baselines, best single trial and ensemble first, then every trial."""
 
+from __future__ import annotations
+
+import difflib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reports.extra_metrics import bound, scorer
 from reports.summary import HEAD, baseline, is_higher_better, part, summary_of
-from search.records import Run, Trial
+from search.records import Run, RunError, Trial
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,14 +49,20 @@ WIDE = 150
 _ORDER = {"completed": 0, "pruned": 1, "failed": 2, "duplicate": 3}
 
 
-def leaderboard(run: Run) -> pd.DataFrame:
-    """The table of a run with the columns `COLUMNS`.
+def leaderboard(run: Run, extra_metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """The table of a run with the columns `COLUMNS`, and one for each extra metric.
 
     The first four rows are always the dummy, the linear model, the best single trial and the ensemble; then
     come all trials, completed ones by score. `rank` counts completed trials. `scored` says on what a score
     stands: "out-of-fold" on held-out rows, which also picked the best single trial; "cross-fitted" when the
     picking was done on other rows than the scoring, with the 95 % interval `low` to `high`.
-    `train_validation_gap` is how much better the training score is.
+    `train_validation_gap` is how much better the training score is. Extra metrics are computed from stored
+    predictions of the same kind as the score (see `reports.extra_metrics`).
+
+    Raises
+    ------
+    RunError
+        If the run stored no targets to compute an extra metric from, or no metric of its task has that name.
     """
     summary, sign = summary_of(run), 1.0 if is_higher_better(run) else -1.0
     trials = sorted(run.trials(), key=lambda trial: _place(trial, sign))
@@ -61,7 +71,58 @@ def leaderboard(run: Run) -> pd.DataFrame:
     head = [_baseline_row(name, baseline(summary, name)) for name in HEAD]
     head += [_best_row(summary, rows), _ensemble_row(summary, rows)]
     table = pd.DataFrame(head + rows, columns=list(COLUMNS))
-    return table.astype(_TYPES)
+    table = table.astype(_TYPES)
+    scores = scorer(run) if extra_metrics else None
+    for name in dict.fromkeys(extra_metrics):
+        assert scores is not None
+        table[name] = pd.Series(
+            [scores(name, *place) for place in zip(table["entry"], table["trial"], strict=True)],
+            dtype="float64",
+        )
+    return table
+
+
+def arranged(
+    run: Run, board: pd.DataFrame, *, sort: str | None = None, top: int | None = None
+) -> pd.DataFrame:
+    """The table with its trials in another order, or only the first of them; its first four rows stay.
+
+    Parameters
+    ----------
+    sort : str, optional
+        A column; scores come best first, weights largest first, all others smallest first. With a minus
+        before it, the other way round. Rows without a value come last.
+    top : int, optional
+        Trials to keep, at least 0.
+
+    Raises
+    ------
+    RunError
+        If there is no such column (naming the nearest), or `top` is below 0.
+    """
+    n_head = len(HEAD) + 2
+    head, trials = board.iloc[:n_head], board.iloc[n_head:]
+    if sort is not None:
+        name = sort.removeprefix("-")
+        if name not in board.columns:
+            nearest = difflib.get_close_matches(name, map(str, board.columns), 1, cutoff=0.0)[0]
+            raise RunError(
+                f"a leaderboard is sorted by one of its columns, and {name!r} is none: {nearest!r}?"
+            )
+        is_rising = _is_rising(run, name) != sort.startswith("-")
+        trials = trials.sort_values(name, ascending=is_rising, kind="stable", na_position="last")
+    if top is not None and top < 0:
+        raise RunError(f"the trials to show are counted from 0, got {top}")
+    shown = pd.concat([head, trials if top is None else trials.head(top)], ignore_index=True)
+    return shown.astype(board.dtypes.to_dict())
+
+
+def _is_rising(run: Run, column: str) -> bool:
+    if column in ("score", "low", "high"):
+        return not is_higher_better(run)
+    if column in _TYPES:
+        return column != "ensemble_weight"
+    return not bound(run, column).is_higher_better
 
 
 def _place(trial: Trial, sign: float) -> tuple[int, float, int]:
@@ -171,7 +232,7 @@ def plain_table(board: pd.DataFrame) -> str:
     return "\n".join("  ".join(row).rstrip() for row in aligned)
 
 
-def rich_table(board: pd.DataFrame, width: int) -> "Table":
+def rich_table(board: pd.DataFrame, width: int) -> Table:
     """The table for a terminal of `width` columns, with a rule under its first four rows.
 
     On a narrow terminal only the columns `NARROW_COLUMNS` are shown.
@@ -180,7 +241,8 @@ def rich_table(board: pd.DataFrame, width: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    shown = board if width >= WIDE else board[list(NARROW_COLUMNS)]
+    more = [name for name in board.columns if name not in _TYPES]
+    shown = board if width >= WIDE else board[[*NARROW_COLUMNS, *more]]
     header, *rows = cells(shown)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, column in zip(header, shown.columns, strict=True):

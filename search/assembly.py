@@ -197,7 +197,7 @@ def replay(
         time=dataset.time,
         has_epochs=recipe.epoch_choice in ("common", "fold"),
         fold_of_row=folds.fold_of_row if recipe.epoch_choice == "fold" else None,
-        is_watched=lambda trial: family_of(trial.family).is_network,
+        is_watched=lambda trial: family_of(trial.family).is_network and trial.stop_epoch is None,
         row_weights=dataset.row_weights,
     )
     return history, estimate(history, combiner.rule(recipe), rng=rng, n_draws=n_draws)
@@ -242,7 +242,10 @@ def refitted(
         for trial, weight in members:
             epoch = trial.chosen_epoch or 1
             defaults: Recipe = replace(objective.defaults, checkpoints=(epoch,), epoch_choice="fixed")
-            again = replace(objective, workshop=workshop, plan=plan, defaults=defaults, deadline=None)
+            attending = None if objective.callbacks is None else objective.callbacks.within("refit")
+            again = replace(
+                objective, workshop=workshop, plan=plan, defaults=defaults, deadline=None, callbacks=attending
+            )
             trained = workshop.train(again.request(trial.number, trial.family, trial.config, {}))
             candidates.append(_candidate(trial, weight, packed(trained, again)))
     return candidates

@@ -23,8 +23,9 @@ from search.progress import Progress
 from search.records import Run, RunError, Trial
 from search.splits import make_folds
 from search.targets import coded
+from search.training.callbacks import attending
 from search.training.context import start_server
-from search.training.trained import pooled_loss
+from search.training.trained import Stretch, pooled_loss
 from search.training.workshop import Workshop
 
 Array = NDArray[Any]
@@ -151,8 +152,9 @@ def fresh_seeds(path: Path, n_seeds: int, progress: Progress | None = None) -> F
     found: list[tuple[float, float]] = []
     with Workshop(plan, prepared.metric.name, prepared.dataset.task) as workshop:
         base = Objective(
-            workshop, plan, prepared.folds, prepared.signature, prepared.metric, recipe_of(config), 0
-        )
+            workshop, plan, prepared.folds, prepared.signature, prepared.metric, recipe_of(config), 0,
+            callbacks=attending(config.callbacks, run.path, "fresh_seeds"),
+        )  # fmt: skip
         for number in range(n_seeds):
             objective = replace(base, seed=prepared.seeds.number("training") + 1 + number)
             tables = {n: _again(objective, trials[n]) for n in {winner, *weights}}
@@ -187,7 +189,8 @@ def _again(objective: Objective, trial: Trial) -> Array:
     if defaults.epoch_choice == "common":
         defaults = replace(defaults, checkpoints=(trial.chosen_epoch or 1,), epoch_choice="fixed")
     again = replace(objective, defaults=defaults)
-    trained = objective.workshop.train(again.request(trial.number, trial.family, trial.config, {}))
+    stretch = None if trial.stop_epoch is None else Stretch(trial.stop_epoch)
+    trained = objective.workshop.train(again.request(trial.number, trial.family, trial.config, {}, stretch))
     table: Array = trained.out_of_fold[trained.chosen_index].astype(np.float64)
     return table
 

@@ -2,21 +2,41 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A configuration and the number of its trial."""
+
+    number: int
+    family: str
+    config: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The trial as people call it."""
+        return f"trial {self.number} ({self.family})"
+
+
+@dataclass(frozen=True)
 class State:
-    """Where a study stands. `n_done` counts all that ended, also pruned, failed and duplicate trials."""
+    """Where a study stands. `n_done` counts all that ended, also pruned, failed and duplicate trials.
+
+    `ensemble_score` is that of the ensemble of the first `ensemble_trials` trials, on rows that did not
+    choose it. `current` is what is tried now, `best` the configuration of `best_trial`.
+    """
 
     n_total: int
     metric: str
@@ -26,11 +46,16 @@ class State:
     n_duplicate: int = 0
     best_trial: int | None = None
     best_score: float | None = None
+    ensemble_score: float | None = None
+    ensemble_trials: int | None = None
+    current: Tried | None = None
+    best: Tried | None = None
 
 
 def line(state: State, *, elapsed_seconds: float, now: datetime, budget_seconds: float | None = None) -> str:
-    """The state in one line: done of total, best, elapsed, expected finish as clock time, failed, pruned."""
-    parts = [f"{state.n_done}/{state.n_total} trials", _best(state), f"{clock(elapsed_seconds)} elapsed"]
+    """The state in one line: done of total, best, ensemble, elapsed, expected finish, failed, pruned."""
+    parts = [f"{state.n_done}/{state.n_total} trials", _best(state), _ensemble(state)]
+    parts.append(f"{clock(elapsed_seconds)} elapsed")
     left = seconds_left(state, elapsed_seconds, budget_seconds)
     if left is not None:
         parts.append(f"done about {finish_time(now, left)}")
@@ -69,11 +94,42 @@ def _best(state: State) -> str:
     return f"best {state.metric} {state.best_score:.4f} (trial {state.best_trial})"
 
 
+def _ensemble(state: State) -> str:
+    if state.ensemble_score is None:
+        return ""
+    return f"ensemble {state.ensemble_score:.4f} honest (of {state.ensemble_trials} trials)"
+
+
+def side_by_side(current: Tried, best: Tried | None) -> list[tuple[str, str, str]]:
+    """Parameter, value now, value of the best, one line each; the first line names the two trials.
+
+    A value that only one of the two has is empty for the other. Values that differ end with a star.
+    """
+    rows = [("", current.name, "no best yet" if best is None else f"best: {best.name}")]
+    theirs: Mapping[str, Any] = {} if best is None else best.config
+    for name in dict.fromkeys([*current.config, *theirs]):
+        mine, other = _value(current.config.get(name)), _value(theirs.get(name))
+        rows.append((name, mine, other if best is None or mine == other else f"{other} *".lstrip()))
+    return rows
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and not isinstance(value, bool):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
 class Progress:
     """The line of one study, on stderr; use as a context manager.
 
     On a terminal the line lives at the bottom; otherwise a plain line is written at the first change, every
     half minute, and at the end. `NO_COLOR` and `TERM=dumb` are honoured.
+
+    Parameters
+    ----------
+    is_verbose : bool
+        Whether what is tried now is shown beside the best, parameter by parameter. Scores stay those of the
+        line: a configuration tells nothing about validation rows, a score does.
     """
 
     def __init__(
@@ -83,7 +139,9 @@ class Progress:
         *,
         budget_seconds: float | None = None,
         console: Console | None = None,
+        is_verbose: bool = False,
     ) -> None:
+        self.is_verbose = is_verbose
         self.console = console or Console(stderr=True, highlight=False)
         self.state = State(n_total=n_total, metric=metric)
         self._budget_seconds = budget_seconds
@@ -110,7 +168,13 @@ class Progress:
             self._say_line()
 
     def __rich__(self) -> RenderableType:
-        return Text(self.text(), no_wrap=True, overflow="ellipsis")
+        text = Text(self.text(), no_wrap=True, overflow="ellipsis")
+        if not self.is_verbose or self.state.current is None:
+            return text
+        table = Table.grid(padding=(0, 2))
+        for row in side_by_side(self.state.current, self.state.best):
+            table.add_row(*(Text(cell) for cell in row))
+        return Group(text, table)
 
     def text(self) -> str:
         """The line as it stands now."""
@@ -122,12 +186,22 @@ class Progress:
     def update(self, **changes: Any) -> None:
         """Replace fields of `state`; outside a terminal, write a line if the last is half a minute old."""
         self.state = replace(self.state, **changes)
+        if self._live is None and self.is_verbose and changes.get("current") is not None:
+            self._say_side_by_side()
         if self._live is None and time.monotonic() - self._said_at >= SECONDS_BETWEEN_PLAIN_LINES:
             self._say_line()
 
     def say(self, text: str) -> None:
         """Write a line of its own, above the live one."""
         self.console.print(Text(text), soft_wrap=True)
+
+    def _say_side_by_side(self) -> None:
+        assert self.state.current is not None
+        rows = side_by_side(self.state.current, self.state.best)
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        for row in rows:
+            padded = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+            self.say(f"  {padded}".rstrip())
 
     def _say_line(self) -> None:
         text = self.text()

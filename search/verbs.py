@@ -1,18 +1,23 @@
 """The verbs of the command line that take a finished run further: its holdout, other tables, self-checks."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from search import config as configuration
+from search import lines
 from search.records import Run
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show what is tried beside the best.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, with all digits.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, such as runs/NAME.")]
 
 
-def open_holdout(run: RunFolder, debug: Debug = False) -> int:
+def open_holdout(run: RunFolder, as_json: AsJson = False, debug: Debug = False) -> int:
     """\b
     python -m search.run open-holdout runs/price
 
@@ -21,14 +26,17 @@ def open_holdout(run: RunFolder, debug: Debug = False) -> int:
     """
     from search import checks
 
-    typer.echo(checks.open_holdout(run).sentence)
+    _say(checks.open_holdout(run), as_json)
     write_again(run)
     return 0
 
 
 def evaluate(
     run: RunFolder,
-    table: Annotated[Path, typer.Argument(metavar="TEST", help="Rows with targets: CSV, TSV or Parquet.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TEST", help="Rows with targets: CSV, TSV, Parquet or NPZ.")
+    ],
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:
     """\b
@@ -38,7 +46,7 @@ def evaluate(
     """
     from search import checks
 
-    typer.echo(checks.evaluate(run, table).sentence)
+    _say(checks.evaluate(run, table), as_json)
     write_again(run)
     return 0
 
@@ -46,6 +54,7 @@ def evaluate(
 def fresh_seeds(
     run: RunFolder,
     seeds: Annotated[int, typer.Option(min=1, help="How many fresh seeds.")] = 3,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:
     """\b
@@ -57,12 +66,12 @@ def fresh_seeds(
     from search.progress import Progress
 
     metric = str(Run.open(run).load_json("run.json")["metric"])
-    typer.echo(checks.fresh_seeds(run, seeds, Progress(seeds, metric)).sentence)
+    _say(checks.fresh_seeds(run, seeds, Progress(seeds, metric)), as_json)
     write_again(run)
     return 0
 
 
-def selftest(run: RunFolder, debug: Debug = False) -> int:
+def selftest(run: RunFolder, as_json: AsJson = False, debug: Debug = False) -> int:
     """\b
     python -m search.run selftest runs/price
 
@@ -74,9 +83,14 @@ def selftest(run: RunFolder, debug: Debug = False) -> int:
     metric = str(Run.open(run).load_json("run.json")["metric"])
     with Progress(checks.SELFTEST_TRIALS, metric) as progress:
         result = checks.selftest(run, progress)
-    typer.echo(result.sentence)
+    _say(result, as_json)
     write_again(run)
     return 0 if result.is_chance else 1
+
+
+def _say(result: Any, as_json: bool) -> None:
+    facts = {**asdict(result), "sentence": result.sentence}
+    typer.echo(json.dumps(lines.plain(facts), allow_nan=False, indent=2) if as_json else result.sentence)
 
 
 def further(path: Path, config: "configuration.StudyConfig") -> None:

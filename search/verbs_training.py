@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from search import config as configuration
-from search.verbs import Debug
+from search.verbs import AsJson, Debug
 
 NO_MODEL = 3
 
@@ -20,7 +20,6 @@ File = Annotated[Path | None, typer.Option(metavar="FILE", help="TOML of a study
 Splits = Annotated[int | None, typer.Option(metavar="K", help="Folds. [default: by rows]")]
 Repeats = Annotated[int | None, typer.Option(metavar="P", help="Reshuffled repeats. [default: by rows]")]
 Seed = Annotated[int | None, typer.Option(help="[default: 0]")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, with all digits.")]
 
 
 def lr_range(

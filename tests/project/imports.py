@@ -9,8 +9,9 @@ PACKAGES = ("spaces", "search", "ensemble", "reports")
 ROOTS = tuple(
     f"search.{name}"
     for name in (
-        "run", "flow", "conclusion", "watch", "assembly", "combination", "checks", "verbs", "estimators",
-        "lr_range", "workflow", "verbs_training", "kfold_tuner",
+        "run", "flow", "conclusion", "ending", "watch", "assembly", "combination",
+        "checks", "evidence", "estimators", "doctor", "lr_range", "workflow",
+        "kfold_tuner", "verbs", "verbs_training", "verbs_resume", "verbs_reports", "verbs_craft",
     )
 )  # fmt: skip
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.

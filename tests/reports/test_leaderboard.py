@@ -2,14 +2,19 @@
 
 import io
 import math
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from reports.leaderboard import COLUMNS, cells, leaderboard, plain_table, rich_table
-from search.records import Run
+from reports.leaderboard import COLUMNS, arranged, cells, leaderboard, plain_table, rich_table
+from search.metrics import METRICS
+from search.records import Run, RunError
 from tests.reports.conftest import SUMMARY
+from tests.reports.runs import finished
 
 
 def test_the_first_rows_are_what_to_compare_with(run: Run) -> None:
@@ -99,3 +104,61 @@ def test_rich_table_cuts_nothing_off(run: Run, width: int) -> None:
         "best single" in out.getvalue() and "cross-fitted" in out.getvalue() and "duplicate" in out.getvalue()
     )
     assert "…" not in out.getvalue()
+
+
+def test_extra_metrics_agree_with_the_score_where_they_are_the_same(tmp_path: Path) -> None:
+    run = finished(tmp_path / "r")
+    predictions = run.load_arrays("honest.npz")["ensemble_predictions"]
+    run.save_out_of_fold(0, predictions[:1])
+    run.save_arrays("baselines.npz", {"dummy": np.full((2, 120, 1), 0.4)})
+    trials = [replace(trial, chosen_index=0, kept_epochs=(1,)) for trial in run.trials()]
+    (run.path / "trials.jsonl").unlink()
+    for trial in trials:
+        run.append_trial(trial)
+    board = leaderboard(run, ["log_loss", "auc"]).set_index("entry")
+    assert list(board.columns[-2:]) == ["log_loss", "auc"]
+    assert board.loc["ensemble", "log_loss"] == pytest.approx(board.loc["ensemble", "score"])
+    y = run.load_arrays("targets.npz")["y"]
+    own = METRICS["log_loss"].score(y, np.full((120, 1), 0.4))
+    assert board.loc["dummy", "log_loss"] == pytest.approx(own) and board.loc["dummy", "auc"] == 0.5
+    by_hand = np.mean([METRICS["auc"].score(y, one) for one in predictions[0].astype(np.float32)])
+    by_trial = board.loc["trial"].set_index("trial")["auc"]
+    assert by_trial[0] == pytest.approx(by_hand) and by_trial[[1, 2]].isna().all()  # nothing stored for these
+    assert pd.isna(board.loc["linear", "auc"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("rmse", r"no metric of a binary task is called 'rmse'"), ("aucc", "'auc'")]
+)
+def test_other_metrics_are_refused(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(RunError, match=said):
+        leaderboard(finished(tmp_path / "r"), [name])
+
+
+def test_extra_metrics_need_targets(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"stored none \(targets.npz\)"):
+        leaderboard(finished(tmp_path / "r", has_targets=False), ["auc"])
+
+
+def test_trials_are_sorted_and_cut_and_the_head_stays(run: Run) -> None:
+    board = leaderboard(run)
+    rising = arranged(run, board, sort="fit_seconds", top=2)
+    assert rising["entry"].tolist()[:4] == ["dummy", "linear", "best single", "ensemble"]
+    assert rising["trial"].tolist()[4:] == [4, 3] and len(rising) == 6
+    assert arranged(run, board, sort="-fit_seconds")["trial"].tolist()[4:] == [2, 0, 1, 3, 4]
+    assert arranged(run, board, sort="score")["trial"].tolist()[4:7] == [2, 0, 3]
+    assert arranged(run, board, sort="ensemble_weight")["trial"].tolist()[4:6] == [2, 0]
+    assert len(arranged(run, board, top=0)) == 4
+    assert arranged(run, board).dtypes.tolist() == board.dtypes.tolist()
+
+
+def test_a_higher_score_comes_first_where_higher_is_better(run: Run) -> None:
+    run.save_json("summary.json", {"metric": "auc", "is_higher_better": True})
+    assert arranged(run, leaderboard(run), sort="score")["trial"].tolist()[4:6] == [3, 0]
+
+
+def test_an_unknown_column_or_number_is_refused(run: Run) -> None:
+    with pytest.raises(RunError, match="'scor' is none: 'score'"):
+        arranged(run, leaderboard(run), sort="-scor")
+    with pytest.raises(RunError, match="counted from 0, got -1"):
+        arranged(run, leaderboard(run), top=-1)

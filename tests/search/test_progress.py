@@ -1,13 +1,14 @@
 """The line says what it must, and is a plain line where there is no terminal."""
 
 import io
+import re
 from datetime import datetime
 
 import pytest
 from rich.console import Console
 
 from search import progress
-from search.progress import Progress, State, clock, finish_time, line, seconds_left
+from search.progress import Progress, State, Tried, clock, finish_time, line, seconds_left, side_by_side
 
 NOON = datetime(2026, 1, 1, 12, 0)
 
@@ -77,3 +78,60 @@ def test_long_messages_are_not_broken() -> None:
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(TypeError):
         Progress(3, "log_loss", console=Console(file=io.StringIO())).update(done=3)
+
+
+def test_the_line_with_an_ensemble() -> None:
+    state = State(
+        30, "auc", n_done=10, best_trial=7, best_score=0.9, ensemble_score=0.91234, ensemble_trials=9
+    )
+    text = line(state, elapsed_seconds=60.0, now=NOON)
+    assert "best auc 0.9000 (trial 7) | ensemble 0.9123 honest (of 9 trials) | 1:00 elapsed" in text
+
+
+BEST = Tried(3, "mlp", {"depth": 2, "rate": 0.001, "activation": "relu", "l2": 0.25})
+NOW = Tried(8, "mlp", {"depth": 3, "rate": 0.001, "activation": "relu", "dropout": 0.12345678})
+
+
+def test_side_by_side() -> None:
+    assert side_by_side(NOW, BEST) == [
+        ("", "trial 8 (mlp)", "best: trial 3 (mlp)"),
+        ("depth", "3", "2 *"),
+        ("rate", "0.001", "0.001"),
+        ("activation", "relu", "relu"),
+        ("dropout", "0.1235", "*"),
+        ("l2", "", "0.25 *"),
+    ]
+    assert side_by_side(NOW, None)[:2] == [("", "trial 8 (mlp)", "no best yet"), ("depth", "3", "")]
+
+
+@pytest.mark.parametrize("is_verbose", [True, False])
+def test_verbose_lines_outside_a_terminal(is_verbose: bool) -> None:
+    out = io.StringIO()
+    with Progress(3, "auc", console=Console(file=out, width=200), is_verbose=is_verbose) as live:
+        live.update(best=BEST, best_trial=3, best_score=0.9)
+        live.update(current=NOW)
+        live.update(n_done=1)
+    text = out.getvalue()
+    assert ("  depth       3              2 *" in text.splitlines()) is is_verbose
+    assert text.count("trial 8") == is_verbose
+    assert "0.9000" in text  # only the announced best has a score
+
+
+def test_verbose_on_a_terminal_keeps_the_line_on_top() -> None:
+    out = io.StringIO()
+    live = Progress(3, "auc", console=Console(file=out, force_terminal=True, width=100), is_verbose=True)
+    live.update(current=NOW, best=BEST)
+    live.console.print(live)
+    first, *rest = out.getvalue().splitlines()
+    assert first.startswith("0/3 trials") and any("dropout" in text for text in rest)
+
+
+def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = io.StringIO()
+    with Progress(
+        3, "auc", console=Console(file=out, force_terminal=True, width=100), is_verbose=True
+    ) as live:
+        live.update(current=NOW, best=BEST, n_done=1)
+        live.say("words")
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-9]|4[0-9])m", out.getvalue())
