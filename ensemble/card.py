@@ -20,7 +20,7 @@ def model_card(
     lines = [
         "# Model card",
         "",
-        f"A weighted average of {n_models} Keras models (the fold models of {len(candidates)} trials), "
+        f"A weighted average of {n_models} models (the fold models of {len(candidates)} trials), "
         f"made with Foldstack. Task: {task.kind}; target: {targets}.",
     ]
     if task.classes:
@@ -47,5 +47,8 @@ def model_card(
 
 
 def _cell(value: object) -> str:
-    """Return a value as one line that does not end a table cell."""
-    return " ".join(str(value).replace("|", "\\|").split())
+    """Return a value as one line that does not end a table cell, and is neither HTML nor a link."""
+    text = " ".join(str(value).split())
+    for letter, shown in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("[", "\\[")):
+        text = text.replace(letter, shown)
+    return text

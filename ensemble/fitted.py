@@ -34,14 +34,46 @@ class FittedProgram:
         self._family = FAMILIES[self._facts["family"]].fitted
         self._read: dict[int, tuple[NDArray[Any], list[Any]]] = {}
 
+    @property
+    def layout(self) -> Layout:
+        """Where the columns stand that its members read."""
+        return self._layout
+
     def check(self, weights: Sequence[NDArray[Any]]) -> None:
         """Raise ValueError where arrays are not those of such a trial."""
         expected = 3 + N_STATISTICS
         if len(weights) != expected or weights[2].dtype != np.uint8 or weights[2].ndim != 2:
             raise ValueError(f"a fitted trial has {expected} arrays, the third of bytes, got {len(weights)}")
+        for name, array in zip(("rounds", "sizes"), weights, strict=False):
+            if array.dtype.kind not in "iu" or array.ndim != 1 or array.min() < 0:
+                raise ValueError(f"{name} of a fitted trial must be whole numbers, got {array.dtype}")
         sizes, room = weights[1], weights[2].shape[1]
-        if sizes.min() < 0 or sizes.max() > room:
+        if sizes.max() > room:
             raise ValueError(f"a model must lie within its {room} bytes, got a size of {int(sizes.max())}")
+        self._check_statistics(weights[3:])
+
+    def try_out(self, weights: Sequence[NDArray[Any]], n_outputs: int) -> None:
+        """Read all models and evaluate them on a row; raise ValueError where they do not fit it."""
+        row: dict[str, NDArray[Any]] = {
+            "numbers": np.zeros((1, self._layout.n_numbers), np.float32),
+            "codes": np.zeros((1, len(self._layout.n_codes)), np.int32),
+        }
+        found = self(weights, row)
+        if found.shape[1:] != (1, n_outputs):
+            raise ValueError(f"members must have {n_outputs} outputs, got {found.shape[2]}")
+
+    def _check_statistics(self, learned: Sequence[NDArray[Any]]) -> None:
+        """Raise ValueError where what members learned about their columns does not fit the layout."""
+        *numbers, slots = learned
+        n_codes, n_slots = self._layout.n_codes, self._layout.n_slots
+        for array in numbers:
+            if array.dtype.kind != "f" or array.shape[1:] != (self._layout.n_numbers,):
+                raise ValueError(f"statistics must be of {self._layout.n_numbers} numbers, got {array.shape}")
+        is_whole = slots.dtype.kind in "iu" or not slots.size
+        if len(n_codes) != len(n_slots) or not is_whole or slots.shape[1:] != (sum(n_codes),):
+            raise ValueError(f"slots must be of {sum(n_codes)} codes, got {slots.dtype} {slots.shape}")
+        if ((slots < 0) | (slots >= np.repeat(n_slots, n_codes).astype(np.int64))).any():
+            raise ValueError("slots must lie within those of their column")
 
     def __call__(
         self, weights: Sequence[NDArray[Any]], inputs: Mapping[str, NDArray[Any]]

@@ -12,16 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble import artefact
-from ensemble.architecture import check_architecture
+from ensemble.architecture import check_architecture, check_fits, is_fitted
 from ensemble.calibration import Calibration
 from ensemble.card import model_card
 from ensemble.evaluation import Program, program_of
 from ensemble.fitted import FittedProgram
+from spaces.encoding import Layout
 from spaces.schema import Schema, Table
 from spaces.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_UNUSABLE = (  # what a forged manifest may lead to
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,8 @@ class Candidate:
     target_scale: NDArray[Any]
 
     def __post_init__(self) -> None:
+        if type(self.trial) is not int or not isinstance(self.family, str):
+            raise ValueError(f"a trial must have a whole number and a family, got {self.trial!r:.60}")
         if self.trial < 0:
             raise ValueError(f"the number of a trial must not be negative, got {self.trial}")
         if not (math.isfinite(self.weight) and self.weight >= 0):
@@ -238,16 +246,32 @@ class Ensemble:
             schema, task = Schema.from_json(record["schema"]), Task.from_json(record["task"])
             known = record.get("calibration")
             calibration = None if known is None else Calibration.from_json(known)
-            return cls(schema, task, candidates, record["metadata"], calibration=calibration)
-        except (KeyError, TypeError, ValueError) as error:
-            raise artefact.ArtefactError(f"the ensemble in {str(path)!r} cannot be used: {error}") from error
+            found = cls(schema, task, candidates, record["metadata"], calibration=calibration)
+            found._try_out()
+        except _UNUSABLE as error:
+            cause = " ".join(str(error).split())[:300] or type(error).__name__
+            raise artefact.ArtefactError(f"the ensemble in {str(path)!r} cannot be used: {cause}") from None
+        return found
+
+    def _try_out(self) -> None:
+        """Raise ValueError where a member that is no network cannot be evaluated on the schema's columns."""
+        layout = Layout.of(self.schema)
+        for candidate in self.candidates:
+            if is_fitted(candidate.architecture):
+                program = self._program(candidate)
+                assert isinstance(program, FittedProgram)
+                if program.layout != layout:
+                    raise ValueError(f"trial {candidate.trial} must read the columns of the schema")
+                program.try_out(candidate.weights, self.task.n_outputs)
 
     def _program(self, candidate: Candidate) -> Program | FittedProgram:
         """Return what evaluates a candidate, made once for each architecture."""
-        if candidate.architecture not in self._programs:
-            self._programs[candidate.architecture] = program_of(candidate.architecture)
-        program = self._programs[candidate.architecture]
         try:
+            if candidate.architecture not in self._programs:
+                if not is_fitted(candidate.architecture):
+                    check_fits(candidate.architecture, [array.shape[1:] for array in candidate.weights])
+                self._programs[candidate.architecture] = program_of(candidate.architecture)
+            program = self._programs[candidate.architecture]
             program.check(candidate.weights)
         except ValueError as error:
             raise ValueError(f"trial {candidate.trial}: {error}") from None

@@ -177,7 +177,7 @@ def history_of(
 
 def _kept(run: Run, trial: Trial, has_epochs: bool, is_by_fold: bool) -> tuple[tuple[int, ...], Array]:
     """Return a trial's epochs and its predictions there; those of its folds' epochs come last in the file."""
-    stored: Array = np.load(run.path / f"oof/{trial.number:05d}.npy", mmap_mode="r")
+    stored: Array = np.load(run.path / f"oof/{trial.number:05d}.npy", mmap_mode="r", allow_pickle=False)
     epoch, n_kept = trial.chosen_epoch or 1, len(trial.kept_epochs)
     if not has_epochs:
         index = trial.kept_epochs.index(epoch) if trial.chosen_index is None else trial.chosen_index

@@ -241,7 +241,7 @@ def full_ledger(events: Events, *, n_rows: int, sigma: float) -> pd.DataFrame:
 def write(run: Run, found: Accounts, honest: Honest) -> None:
     """Write the accounts into the run: `leakage.*`, `leakage_ledger.*`, `leakage.json` and `honest.npz`."""
     for name, table in (("leakage", found.stages), ("leakage_ledger", found.ledger)):
-        run.save_text(f"{name}.csv", str(table.to_csv(index=False)))
+        run.save_csv(f"{name}.csv", table)
         _save_parquet(run.path / f"{name}.parquet", table)
     run.save_json("leakage.json", found.to_json())
     arrays: dict[str, Array] = {"parts": honest.fitted.parts}

@@ -35,7 +35,7 @@ def write_report(run: Run) -> tuple[Path, Path]:
     """Write `leaderboard.csv`, `report.html`, `report.json` and `report.md`; return the last two paths."""
     board = leaderboard(run)
     facts = report(run)
-    run.save_text("leaderboard.csv", board.to_csv(index=False))
+    run.save_csv("leaderboard.csv", board)
     run.save_json("report.json", facts)
     run.save_text("report.md", markdown(facts, cells(board[_SHOWN_COLUMNS].head(N_SHOWN))))
     run.save_text("report.html", document(run, facts))

@@ -251,7 +251,7 @@ def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> t
             "hashes": row_hashes(dataset.table),
         },
     )
-    run.save_text("audit.csv", str(findings_table(prepared.findings).to_csv(index=False)))
+    run.save_csv("audit.csv", findings_table(prepared.findings))
     references = baselines(dataset, folds)
     run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})
     return references

@@ -28,7 +28,7 @@ def plain(value: Any) -> Any:
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append one record and wait until it is on the disk; a torn last line is cut off before."""
     line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
-    with open(path, "ab+") as file:
+    with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         _cut_torn_end(file)
         file.write(line.encode())
         file.flush()

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from search.records import write_aside
-from search.tables import csv_text, parquet_bytes
+from search.tables import csv_exact, parquet_bytes
+from spaces.shown import shown
 
 if TYPE_CHECKING:
     from spaces.task import Task
@@ -56,22 +57,35 @@ def check_place(path: Path) -> None:
     Raises
     ------
     PredictionsError
-        If the ending is none of `FORMATS` or the folder is not there.
+        If the ending is none of `FORMATS`, the folder is not there, or something else than a file is in the
+        place.
     """
+    if "\0" in str(path):
+        raise PredictionsError(f"a path must hold no NUL byte, and {shown(str(path))} does")
     if path.suffix.lower() not in FORMATS:
-        raise PredictionsError(f"predictions are written as {' or '.join(FORMATS)}, not as {path.name!r}")
+        raise PredictionsError(
+            f"predictions are written as {' or '.join(FORMATS)}, not as {shown(path.name)}"
+        )
     if not path.parent.is_dir():
         raise PredictionsError(
-            f"predictions need an existing folder, and there is none at {str(path.parent)!r}"
+            f"predictions need an existing folder, and there is none at {shown(str(path.parent))}"
+        )
+    if path.exists() and not path.is_file():
+        raise PredictionsError(
+            f"predictions are written to a plain file, and {shown(str(path))} is a folder, pipe or device"
         )
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV or Parquet, by the ending of `path`."""
+    """Write the table as CSV or Parquet, by the ending of `path`.
+
+    Predictions are for programs: labels come back as they are, also those that a spreadsheet would take for a
+    formula. Reports neutralise such text (`search.tables.csv_text`).
+    """
     check_place(path)
-    content = parquet_bytes(frame) if path.suffix.lower() == ".parquet" else csv_text(frame).encode()
+    content = parquet_bytes(frame) if path.suffix.lower() == ".parquet" else csv_exact(frame).encode()
 
     def put(file: Any) -> None:
         file.write(content)
 
-    write_aside(path, put)
+    write_aside(path, put, mode=0o666)

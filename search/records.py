@@ -123,14 +123,14 @@ def _numbers(values: list[Any]) -> tuple[Any, ...]:
     return tuple(float("nan") if value is None else value for value in values)
 
 
-def write_aside(path: Path, write: Callable[[BinaryIO], None]) -> str:
+def write_aside(path: Path, write: Callable[[BinaryIO], None], *, mode: int = 0o600) -> str:
     """Write a file beside its place, then rename: readers see the old one or the new one, never half.
 
-    The result is its SHA-256 in hexadecimal digits.
+    The file is its owner's only, or as `mode` says; the result is its SHA-256 in hexadecimal digits.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(aside, "wb") as file:
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -171,7 +171,7 @@ class Run:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
         for folder in ("oof", "weights"):
-            (path / folder).mkdir()
+            (path / folder).mkdir(mode=0o700)
         return cls(path)
 
     @classmethod
@@ -232,6 +232,12 @@ class Run:
         """Write `name` as UTF-8 text."""
         write_aside(self.path / name, lambda file: _write(file, text.encode()))
 
+    def save_csv(self, name: str, frame: "pd.DataFrame") -> None:
+        """Write a table as CSV in which no spreadsheet finds a formula."""
+        from search import tables
+
+        self.save_text(name, tables.csv_text(frame))
+
     def save_arrays(self, name: str, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> str:
         """Write arrays under their names as one `.npz`; the result is its checksum."""
         import numpy as np
@@ -289,7 +295,7 @@ class Run:
 
     def save_resume(self, number: int, state: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
         """Store where the training of trial `number` stopped."""
-        (self.path / "resume").mkdir(exist_ok=True)
+        (self.path / "resume").mkdir(mode=0o700, exist_ok=True)
         self.save_arrays(f"resume/{number:05d}.npz", state)
 
     def resume(self, number: int) -> dict[str, "np.ndarray[Any, Any]"] | None:
@@ -318,7 +324,7 @@ class Run:
 
         content = tables.parquet_bytes(frame)
         write_aside(self.path / f"{name}.parquet", lambda file: _write(file, content))
-        self.save_text(f"{name}.csv", tables.csv_text(frame))
+        self.save_csv(f"{name}.csv", frame)
 
     def finish(self) -> None:
         """Write DONE: everything else is there."""

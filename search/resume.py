@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -39,7 +40,7 @@ def alone(run: Run) -> Iterator[None]:
     RunError
         If another process does.
     """
-    with open(run.path / LOCK, "ab") as file:
+    with open(run.path / LOCK, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -228,7 +228,7 @@ def predict(
     if out is None and as_json:
         typer.echo(answer.to_json(orient="records", force_ascii=False, double_precision=15, indent=2))
     elif out is None:
-        typer.echo(tables.csv_text(answer), nl=False)
+        typer.echo(tables.csv_exact(answer), nl=False)
     else:
         predictions.write(answer, out)
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +29,7 @@ from search.splittable import (
 
 SMALL, LARGE = 2_000, 50_000  # rows: below, 5 folds x 3 repeats; from here on, one holdout
 HOLDOUT = 0.2
+MOST_MEMBERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,25 @@ class Folds:
             arrays["units"] = self.units
         aside = Path(path).with_name(Path(path).name + ".part")
         with aside.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         os.replace(aside, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Folds:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            units = stored.get("units")
-            kind: Any = str(stored["kind"])
-            return cls(stored["fold_of_row"], kind, int(stored["n_splits"]), str(stored["reason"]), units)
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        SplitError
+            If the file is damaged.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+                kind: Any = str(stored["kind"])
+                n_splits, reason = int(stored["n_splits"]), str(stored["reason"])
+                return cls(stored["fold_of_row"], kind, n_splits, reason, stored.get("units"))
+        except (ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise SplitError(f"splits must be whole, and {str(path)!r} is not: {error}") from None
 
 
 def make_folds(
@@ -165,7 +177,8 @@ def make_folds(
     Raises
     ------
     SplitError
-        If there are too few rows, groups, moments or rows of a class, or repeats are asked for with time.
+        If there are too few rows, groups, moments or rows of a class, repeats are asked for with time, or
+        there would be more than 10,000 models per trial.
     """
     n_rows, is_timed = len(dataset.y), dataset.time is not None
     check_counts(n_splits, n_repeats, is_timed)
@@ -180,10 +193,12 @@ def make_folds(
     if is_hurried and n_repeats is None and n_rows < SMALL and k > 1 and not is_timed:
         reason = f"{reason[:-1]}, and time is short."
     if dataset.time is not None:
+        _check_members(k, r)
         folds = Folds(_blocks(dataset.time, k)[None], "time", k, reason, units)
         check_windows(dataset, folds.members())
         return folds
     check_classes(dataset, units, k)
+    _check_members(k, r)
     shares = np.full(k, 1.0 / k) if k > 1 else np.array([HOLDOUT, 1.0 - HOLDOUT])
     fold_of_row = np.stack(list(shuffles(strata_of(dataset), units, shares, r, rng)))
     if dataset.task.is_classification and not is_stratified:
@@ -196,6 +211,14 @@ def make_folds(
         return Folds(np.where(fold_of_row == 0, 0, -1).astype(np.int16), "holdout", k, reason, units)
     check_spread(dataset, fold_of_row)
     return Folds(fold_of_row, "kfold", k, reason, units)
+
+
+def _check_members(n_splits: int, n_repeats: int) -> None:
+    """Refuse more models per trial than a person could want."""
+    if n_splits * n_repeats > MOST_MEMBERS:
+        raise SplitError(
+            f"splits times repeats must be at most {MOST_MEMBERS:,} models, not {n_splits} times {n_repeats}"
+        )
 
 
 def _on_both_sides(sides: np.ndarray, units: np.ndarray) -> np.ndarray:

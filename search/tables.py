@@ -1,7 +1,9 @@
 """Trials and ledger as pandas tables, and tables as Parquet and CSV."""
 
+import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,21 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from search.records import Trial
+
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # wide ones last
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def of_trials(trials: Sequence["Trial"]) -> pd.DataFrame:
@@ -41,12 +58,36 @@ def parquet_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """The table as CSV; lists stand as JSON text in their cell."""
-    flat = {
-        name: [_text(value) for value in frame[name]] if _has_lists(frame[name]) else frame[name]
-        for name in frame
-    }
-    return str(pd.DataFrame(flat).to_csv(index=False))
+    """The table as CSV for people: text that a spreadsheet would run begins with an apostrophe.
+
+    Lists stand as JSON text in their cell. Numbers stay as they are, also where they stand as text.
+    """
+    shown = frame.copy()
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        if any(isinstance(value, str | list) for value in column):
+            shown.isetitem(place, [neutral(_text(value)) for value in column])
+    shown.columns = pd.Index([neutral(name) for name in frame.columns])
+    return csv_exact(shown)
+
+
+def csv_exact(frame: pd.DataFrame) -> str:
+    """The table as CSV for programs: what is read back is what was written, formulas and all."""
+    text = str(frame.to_csv(index=False))
+    if "\r" in text:  # which would end a row where it is not quoted
+        text = str(frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
+    return text
+
+
+def neutral(value: Any) -> Any:
+    """Text that begins like a spreadsheet's formula with an apostrophe before it; anything else as it is.
+
+    >>> neutral("=cmd()"), neutral("price"), neutral(-1.5), neutral("-1.5")
+    ("'=cmd()", 'price', -1.5, '-1.5')
+    """
+    if not isinstance(value, str) or not value.startswith(FORMULA_STARTS) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def _cell(value: Any) -> Any:
@@ -71,10 +112,6 @@ def _column(values: list[Any]) -> "pd.Series[Any]":
     if kinds == {list}:
         return pd.Series(values, dtype="object")
     return pd.Series([None if v is None else json.dumps(v, ensure_ascii=False) for v in values], dtype="str")
-
-
-def _has_lists(column: "pd.Series[Any]") -> bool:
-    return any(isinstance(value, list) for value in column)
 
 
 def _text(value: Any) -> Any:

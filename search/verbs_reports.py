@@ -166,11 +166,11 @@ def comparison_text(found: Comparison) -> str:
 
 def write_comparison(found: Comparison, folder: Path) -> None:
     """All tables as CSV, `compare.json`, `compare.html` and, over data sets, `critical_difference.svg`."""
-    from reports.safe_csv import safe_csv
+    from search.tables import csv_text
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in found.tables.items():
-        _write(folder / f"{name}.csv", safe_csv(table))
+        _write(folder / f"{name}.csv", csv_text(table))
     _write(folder / "compare.json", _json(found.to_json()) + "\n")
     if found.diagram is not None:
         _write(folder / "critical_difference.svg", found.diagram)
@@ -315,9 +315,9 @@ def _check_one_format(as_json: bool, as_csv: bool) -> None:
 
 
 def _echo_csv(table: pd.DataFrame) -> None:
-    from reports.safe_csv import safe_csv
+    from search.tables import csv_text
 
-    typer.echo(safe_csv(table), nl=False)
+    typer.echo(csv_text(table), nl=False)
 
 
 def _json(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spaces.boosted import checked_additive, checked_scores
 from spaces.encoding import Layout
 from spaces.heads import Head, heads, heads_from_json, heads_to_json, joined
 from spaces.histograms import Arrangement, trees_of
@@ -18,7 +19,7 @@ from spaces.rounds import n_rounds, rate_sum, readings
 from spaces.signature import Signature
 from spaces.space import Space
 from spaces.threads import limited
-from spaces.trees import Trees, checked, sums
+from spaces.trees import Trees, scores_by_round
 
 Config = Mapping[str, Any]
 
@@ -126,8 +127,10 @@ def predict(model: Boosting, x: np.ndarray, n_rounds: int) -> np.ndarray:
 
 def predict_rounds(model: Boosting, x: np.ndarray, rounds: Sequence[int]) -> list[np.ndarray]:
     """Predictions after each of some rising rounds, in one pass over the trees."""
+    if x.shape[1] != model.n_columns:
+        raise PackedError(f"a matrix must have {model.n_columns} columns, got {x.shape[1]}")
     scores = [
-        np.zeros((len(rounds), len(x), 1)) if trees is None else _scores(trees, baseline, x, rounds)
+        np.zeros((len(rounds), len(x), 1)) if trees is None else scores_by_round(trees, baseline, x, rounds)
         for trees, baseline in zip(model.trees, model.baselines, strict=True)
     ]
     return [
@@ -160,35 +163,16 @@ def unpack(data: bytes) -> Boosting:
     """
     header, arrays = unpack_arrays("boosting", data)
     found, n_columns = heads_from_json(header), header.get("n_columns")
-    if not isinstance(n_columns, int):
-        raise PackedError(f"a packed boosting must tell its n_columns, got {n_columns!r}")
-    trees, baselines = [], []
+    if type(n_columns) is not int:
+        raise PackedError(f"a packed boosting must tell its n_columns, got {n_columns!r:.60}")
+    trees: list[Trees | None] = []
+    baselines = []
     for k, head in enumerate(found):
-        suffix = f"_{k}"
-        own = {name.removesuffix(suffix): a for name, a in arrays.items() if name.endswith(suffix)}
-        trees.append(None if head.kind == "constant" else checked(own, n_columns))
-        baselines.append(own.get("baseline", np.zeros(0)))
-        part = trees[-1]
-        if baselines[-1].shape != (head.n_scores,) or (
-            part is not None and (part.n_trees % head.n_scores or part.value.shape[1] != 1)
-        ):
-            raise PackedError(f"a packed boosting must hold {head.n_scores} scores a round in head {k}")
+        own = {name.removesuffix(f"_{k}"): a for name, a in arrays.items() if name.endswith(f"_{k}")}
+        part = None if head.kind == "constant" else checked_additive(own, n_columns, head.n_scores)
+        trees.append(None if part is None else part.trees)
+        baselines.append(checked_scores(own.get("baseline"), head.n_scores))
     return Boosting(found, tuple(trees), tuple(baselines), n_columns)
-
-
-def _scores(trees: Trees, baseline: np.ndarray, x: np.ndarray, rounds: Sequence[int]) -> np.ndarray:
-    """Raw scores ``(n_readings, n_rows, n_scores)``."""
-    n_scores, n_fitted = baseline.size, trees.n_trees // baseline.size
-    ends = [min(int(n), n_fitted) for n in rounds]
-    parts = [
-        sums(trees if n_scores == 1 else _every(trees, k, n_scores), x, ends)[..., 0] for k in range(n_scores)
-    ]
-    return np.asarray(np.stack(parts, axis=-1) + baseline)
-
-
-def _every(trees: Trees, first: int, step: int) -> Trees:
-    """The trees of one score; the nodes are shared."""
-    return Trees(**{**trees.arrays(), "roots": trees.roots[first::step]})
 
 
 def _estimator(head: Head, config: Config, arrangement: Arrangement, seed: int) -> Any:

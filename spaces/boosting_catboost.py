@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spaces.boosted import Boosted, fit_heads, pack_boosted, read_rounds, unpack_boosted, with_flags
+from spaces.boosted import Boosted, fit_heads, pack_boosted, read_rounds, unpack_boosted
+from spaces.catboost_json import oblivious
 from spaces.encoding import Layout
 from spaces.heads import Head
-from spaces.matrix import is_categorical
+from spaces.oblivious import Oblivious, checked_oblivious
 from spaces.parameters import Float, Int
 from spaces.rounds import n_rounds, rate_sum, readings
 from spaces.signature import Signature
@@ -80,12 +82,13 @@ def fit(
     """
     import catboost
 
-    flags = is_categorical(Layout.of(signature.schema)).tolist()
+    layout = Layout.of(signature.schema)
+    n_slots = (0,) * layout.n_numbers + layout.n_slots
 
     def train(head: Head, x: np.ndarray, target: np.ndarray) -> Any:
         model = catboost.CatBoost(_parameters(head, config, seed, n_threads))
         labels = target if head.kind == "regression" else target.astype(np.int64)
-        return model.fit(_pool(x, flags, label=labels, weight=row_weights)), flags
+        return model.fit(_pool(x, n_slots, label=labels, weight=row_weights)), n_slots
 
     return fit_heads(train, signature, x, y, row_weights)
 
@@ -101,14 +104,25 @@ def predict_rounds(model: Boosted, x: np.ndarray, rounds: Sequence[int]) -> list
 
 
 def pack(model: Boosted) -> bytes:
-    """CatBoost's own binary format per head in an npz file."""
-    return pack_boosted("catboost", model, _save)
+    """The trees of each head as an npz file."""
+    return pack_boosted("catboost", model, plain)
 
 
 def unpack(data: bytes) -> Boosted:
     """Read what `pack` wrote; `PackedError` if the bytes are anything else."""
-    found = unpack_boosted("catboost", data, _load)
-    return with_flags(found)
+    return unpack_boosted("catboost", data, checked_oblivious)
+
+
+def plain(part: tuple[Any, tuple[int, ...]]) -> Oblivious:
+    """A fitted booster as arrays: the same decisions for every float32 value."""
+    booster, n_slots = part
+    every_slot = np.zeros((max(1, *n_slots), len(n_slots)), np.float32)
+    for column, n in enumerate(n_slots):
+        every_slot[:n, column] = np.arange(n)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        booster.save_model(str(path), format="json", pool=_pool(every_slot, n_slots))
+        return oblivious(json.loads(path.read_bytes()), n_slots)
 
 
 def _parameters(head: Head, config: Config, seed: int, n_threads: int) -> dict[str, Any]:
@@ -126,10 +140,10 @@ def _parameters(head: Head, config: Config, seed: int, n_threads: int) -> dict[s
     return {**found, "classes_count": head.n_scores} if head.kind == "multiclass" else found
 
 
-def _pool(x: np.ndarray, flags: Sequence[bool], **labels: Any) -> Any:
+def _pool(x: np.ndarray, n_slots: Sequence[int], **labels: Any) -> Any:
     from catboost import FeaturesData, Pool
 
-    is_category = np.asarray(flags, bool)
+    is_category = np.asarray(n_slots) > 0
     numbers = np.ascontiguousarray(x[:, ~is_category], np.float32)
     texts = x[:, is_category].astype(np.int64).astype(str)
     categories = np.char.encode(texts).astype(object)
@@ -140,10 +154,10 @@ def _pool(x: np.ndarray, flags: Sequence[bool], **labels: Any) -> Any:
     return Pool(data, **labels)
 
 
-def _margins(part: tuple[Any, list[bool]], x: np.ndarray, rounds: Sequence[int]) -> np.ndarray:
+def _margins(part: tuple[Any, tuple[int, ...]], x: np.ndarray, rounds: Sequence[int]) -> np.ndarray:
     """Raw scores ``(n_readings, n_rows, n_scores)``: sums over slices of the rounds."""
-    booster, flags = part
-    found, done, total, data = [], 0, np.zeros(1), _pool(x, flags)
+    booster, n_slots = part
+    found, done, total, data = [], 0, np.zeros(1), _pool(x, n_slots)
     for end in (min(int(n), booster.tree_count_) for n in rounds):
         if end > done:
             slice_ = booster.predict(
@@ -152,19 +166,3 @@ def _margins(part: tuple[Any, list[bool]], x: np.ndarray, rounds: Sequence[int])
             total, done = total + np.asarray(slice_, np.float64).reshape(len(x), -1), end
         found.append(total)
     return np.stack(found)
-
-
-def _save(part: tuple[Any, list[bool]]) -> bytes:
-    metadata = part[0].get_metadata()
-    for name in ("model_guid", "train_finish_time"):  # differ from fit to fit of the same model
-        metadata[name] = ""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.cbm"
-        part[0].save_model(str(path), format="cbm")
-        return path.read_bytes()
-
-
-def _load(data: bytes) -> Any:
-    import catboost
-
-    return catboost.CatBoost().load_model(blob=data)

@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spaces.boosted import Boosted, fit_heads, pack_boosted, read_rounds, unpack_boosted
+from spaces.boosted import (
+    Additive,
+    Boosted,
+    checked_additive,
+    fit_heads,
+    pack_boosted,
+    read_rounds,
+    unpack_boosted,
+)
 from spaces.encoding import Layout
 from spaces.heads import Head
 from spaces.matrix import is_categorical
@@ -15,12 +23,14 @@ from spaces.parameters import Choice, Float, Int
 from spaces.rounds import n_rounds, rate_sum, readings
 from spaces.signature import Signature
 from spaces.space import Space
+from spaces.trees import Nodes, members_of, stacked
 
 Config = Mapping[str, Any]
 
 COLUMNS: Literal["encoded", "ordinal"] = "ordinal"
 PACKAGE = "lightgbm"
 QUIET = {"verbosity": -1}
+MISSING_IS_ZERO, MISSING_IS_NAN = 1, 2  # in the third and fourth bit of a decision type
 OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
 
 
@@ -107,13 +117,27 @@ def predict_rounds(model: Boosted, x: np.ndarray, rounds: Sequence[int]) -> list
 
 
 def pack(model: Boosted) -> bytes:
-    """LightGBM's own text per head in an npz file."""
-    return pack_boosted("lightgbm", model, lambda booster: booster.model_to_string().encode())
+    """The trees of each head as an npz file."""
+    return pack_boosted("lightgbm", model, plain)
 
 
 def unpack(data: bytes) -> Boosted:
     """Read what `pack` wrote; `PackedError` if the bytes are anything else."""
-    return unpack_boosted("lightgbm", data, _load)
+    return unpack_boosted("lightgbm", data, checked_additive)
+
+
+def plain(booster: Any) -> Additive:
+    """A fitted booster as arrays: the same decisions for every float32 value."""
+    text = booster.model_to_string(num_iteration=-1, importance_type="split")
+    parts = text.split("end of trees")[0].split("\nTree=")[1:]
+    trees = [dict(line.split("=", 1) for line in part.splitlines() if "=" in line) for part in parts]
+    lists = [levels for tree in trees for levels in _category_lists(tree)]
+    is_left = members_of(lists)
+    n_before = np.cumsum([0, *(int(tree["num_cat"]) for tree in trees)])
+    nodes = [_nodes(tree, int(first)) for tree, first in zip(trees, n_before, strict=False)]
+    return Additive(
+        stacked(nodes, is_left, np.ones_like(is_left)), np.zeros(booster.num_model_per_iteration())
+    )
 
 
 def _parameters(head: Head, config: Config, seed: int, n_threads: int) -> dict[str, Any]:
@@ -146,7 +170,37 @@ def _margins(booster: Any, x: np.ndarray, rounds: Sequence[int]) -> np.ndarray:
     return np.stack(found)
 
 
-def _load(data: bytes) -> Any:
-    import lightgbm
+def _nodes(tree: Mapping[str, str], n_sets_before: int) -> Nodes:
+    """One tree of LightGBM's text: its inner nodes in the order of their making, then its leaves."""
+    value = _numbers(tree, "leaf_value", np.float64)
+    inner = np.zeros(0, np.int64) if value.size == 1 else _numbers(tree, "split_feature", np.int64)
+    n_inner, none = inner.size, np.zeros(value.size, np.int64)
+    if not n_inner:
+        return Nodes(none - 1, none, none, none, none, value[:, None], none - 1)
+    bits, threshold = _numbers(tree, "decision_type", np.int64), _numbers(tree, "threshold", np.float64)
+    is_category, missing = (bits & 1).astype(bool), (bits >> 2) & 3
+    assert not (missing == MISSING_IS_ZERO).any(), "zero_as_missing is never asked for"
+    goes_left = np.where(missing == MISSING_IS_NAN, (bits & 2) > 0, threshold >= 0)  # else NaN counts as 0
+    left, right = (_numbers(tree, name, np.int64) for name in ("left_child", "right_child"))
+    return Nodes(
+        feature=np.append(inner, none - 1),
+        threshold=np.append(np.where(is_category, 0.0, threshold), none),
+        left=np.append(np.where(left < 0, n_inner + ~left, left), none),
+        right=np.append(np.where(right < 0, n_inner + ~right, right), none),
+        is_missing_left=np.append(goes_left & ~is_category, none),
+        value=np.append(np.zeros(n_inner), value)[:, None],
+        category_set=np.append(np.where(is_category, n_sets_before + threshold, -1), none - 1),
+    )
 
-    return lightgbm.Booster(model_str=data.decode())
+
+def _category_lists(tree: Mapping[str, str]) -> list[np.ndarray]:
+    """The levels that go left, per categorical split of a tree."""
+    if not int(tree["num_cat"]):
+        return []
+    words = _numbers(tree, "cat_threshold", np.uint32)
+    parts = np.split(words, _numbers(tree, "cat_boundaries", np.int64)[1:-1])
+    return [np.flatnonzero((part[:, None] >> np.arange(32, dtype=np.uint32)) & 1) for part in parts]
+
+
+def _numbers(tree: Mapping[str, str], name: str, dtype: Any) -> np.ndarray:
+    return np.asarray(tree[name].split(), dtype)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from spaces.boosted import Boosted, fit_heads, pack_boosted, read_rounds, unpack_boosted, with_flags
+from spaces.boosted import (
+    Additive,
+    Boosted,
+    checked_additive,
+    fit_heads,
+    pack_boosted,
+    read_rounds,
+    unpack_boosted,
+)
 from spaces.encoding import Layout
 from spaces.heads import Head
 from spaces.matrix import is_categorical
@@ -15,6 +24,7 @@ from spaces.parameters import Float, Int
 from spaces.rounds import n_rounds, rate_sum, readings
 from spaces.signature import Signature
 from spaces.space import Space
+from spaces.trees import Nodes, breadth_first, members_of, stacked
 
 Config = Mapping[str, Any]
 
@@ -101,14 +111,25 @@ def predict_rounds(model: Boosted, x: np.ndarray, rounds: Sequence[int]) -> list
 
 
 def pack(model: Boosted) -> bytes:
-    """XGBoost's own UBJSON per head in an npz file."""
-    return pack_boosted("xgboost", model, lambda part: bytes(part[0].save_raw("ubj")))
+    """The trees of each head as an npz file."""
+    return pack_boosted("xgboost", model, plain)
 
 
 def unpack(data: bytes) -> Boosted:
     """Read what `pack` wrote; `PackedError` if the bytes are anything else."""
-    found = unpack_boosted("xgboost", data, _load)
-    return with_flags(found)
+    return unpack_boosted("xgboost", data, checked_additive)
+
+
+def plain(part: tuple[Any, list[bool]]) -> Additive:
+    """A fitted booster as arrays: the same decisions for every float32 value."""
+    learner = json.loads(part[0].save_raw("json"))["learner"]
+    trees = learner["gradient_booster"]["model"]["trees"]
+    lists = [levels for tree in trees for levels in _category_lists(tree)]
+    is_right = members_of(lists)
+    n_before = np.cumsum([0, *(len(tree["categories_nodes"]) for tree in trees)])
+    nodes = [_nodes(tree, int(first)) for tree, first in zip(trees, n_before, strict=False)]
+    found = stacked(nodes, ~is_right, np.ones_like(is_right), np.float32)  # XGBoost adds in float32
+    return Additive(found, _baseline(learner))
 
 
 def _parameters(head: Head, config: Config, seed: int, n_threads: int) -> dict[str, Any]:
@@ -148,9 +169,40 @@ def _margins(part: tuple[Any, list[bool]], x: np.ndarray, rounds: Sequence[int])
     return np.stack(found)
 
 
-def _load(data: bytes) -> Any:
-    import xgboost
+def _nodes(tree: Mapping[str, Any], n_sets_before: int) -> Nodes:
+    """One tree of XGBoost's JSON, where a row goes left when its value is below the condition."""
+    left, right = (np.asarray(tree[name], np.int64) for name in ("left_children", "right_children"))
+    order = breadth_first(left, right)
+    place = np.zeros(left.size, np.int64)
+    place[order] = np.arange(order.size)
+    is_leaf, condition = left < 0, np.asarray(tree["split_conditions"], np.float32)
+    category_set = np.full(left.size, -1)
+    category_set[tree["categories_nodes"]] = n_sets_before + np.arange(len(tree["categories_nodes"]))
+    is_category = category_set >= 0
+    below = np.nextafter(condition, np.float32(-np.inf))
+    return Nodes(
+        feature=np.where(is_leaf, -1, tree["split_indices"])[order],
+        threshold=np.where(is_leaf | is_category, 0, below)[order],
+        left=place[left[order]],
+        right=place[right[order]],
+        # of the slots of a category none is missing, and those that the set does not know go left
+        is_missing_left=(np.asarray(tree["default_left"], bool) | is_category)[order],
+        value=np.where(is_leaf, condition, 0).astype(np.float64)[order, None],
+        category_set=category_set[order],
+    )
 
-    booster = xgboost.Booster(params={"verbosity": 0})
-    booster.load_model(bytearray(data))
-    return booster
+
+def _category_lists(tree: Mapping[str, Any]) -> list[np.ndarray]:
+    """The levels that go right, per categorical split of a tree."""
+    levels = np.asarray(tree["categories"], np.int64)
+    segments = zip(tree["categories_segments"], tree["categories_sizes"], strict=True)
+    return [levels[first : first + size] for first, size in segments]
+
+
+def _baseline(learner: Mapping[str, Any]) -> np.ndarray:
+    """Raw scores before the first round ``(n_scores,)``; XGBoost keeps a probability for two classes."""
+    base = np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"])).astype(np.float32)
+    if learner["objective"]["name"] == OBJECTIVES["binary"]:
+        base = -np.log(1 / base - 1)
+    n_scores = max(1, int(learner["learner_model_param"]["num_class"]))
+    return np.broadcast_to(base, n_scores).astype(np.float64)

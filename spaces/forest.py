@@ -103,6 +103,8 @@ def fit(
 
 def predict(model: Forest, x: np.ndarray) -> np.ndarray:
     """Mean of the trees, ``(n_rows, n_outputs)`` float64."""
+    if x.shape[1] != model.n_columns:
+        raise PackedError(f"a matrix must have {model.n_columns} columns, got {x.shape[1]}")
     mean = sums(model.trees, x, (model.trees.n_trees,))[0] / model.trees.n_trees
     return mean if model.kind == "regression" else bounded(mean, is_simplex=model.kind == "multiclass")
 
@@ -122,8 +124,10 @@ def unpack(name: Name, data: bytes) -> Forest:
     """
     header, arrays = unpack_arrays(name, data)
     kind, n_columns = header.get("kind"), header.get("n_columns")
-    if kind not in ("binary", "multiclass", "multilabel", "regression") or not isinstance(n_columns, int):
-        raise PackedError(f"a packed {name} must tell its kind and n_columns, got {kind!r} and {n_columns!r}")
+    if kind not in ("binary", "multiclass", "multilabel", "regression") or type(n_columns) is not int:
+        raise PackedError(
+            f"a packed {name} must tell its kind and n_columns, got {kind!r:.60} and {n_columns!r:.60}"
+        )
     return Forest(kind, n_columns, checked(arrays, n_columns))
 
 

@@ -125,6 +125,8 @@ def fit(
 
 def predict(model: Linear, x: np.ndarray, n_rounds: int = 1) -> np.ndarray:
     """Probabilities or standardised values ``(n_rows, n_outputs)`` of encoded rows."""
+    if x.shape[1] != model.limits.shape[1]:
+        raise PackedError(f"a matrix must have {model.limits.shape[1]} columns, got {x.shape[1]}")
     z = _expanded(model.features, np.asarray(x, np.float64), model.limits, model.knots)
     z = (z - model.center) / model.scale
     parts = zip(model.heads, model.coefficients, model.intercepts, strict=True)
@@ -169,6 +171,8 @@ def unpack(data: bytes) -> Linear:
 
 
 def _check_shapes(model: Linear) -> None:
+    if not (model.scale > 0).all():
+        raise PackedError("features of a packed linear must be divided by numbers above 0")
     n_columns, n_numbers = model.limits.shape[-1], model.knots.shape[-1]
     sizes = {
         "plain": n_columns,
@@ -196,6 +200,8 @@ def _floats(array: np.ndarray, n_axes: int) -> np.ndarray:
         raise PackedError(
             f"a packed linear must hold float64 of {n_axes} axes, got {array.dtype} of {array.ndim}"
         )
+    if not np.isfinite(array).all():
+        raise PackedError("the numbers of a packed linear must be finite")
     return array
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from spaces.packed import PackedError
 
 PAIRS_AT_ONCE = 1 << 16  # rows times trees that are walked together, so that they stay in the cache
+MOST_LEVELS = 4_096  # nodes that a row may pass; grown trees have some tens
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Trees:
         Row of the two tables below where a node looks at a category, -1 elsewhere; empty: no node does.
     is_left, is_known : ndarray of bool, shape (n_sets, n_levels)
         Whether a level goes left; whether it was seen in training (one that was not goes as a missing one).
-    value : ndarray of float64, shape (n_leaves, n_values)
-        What a leaf adds.
+    value : ndarray of float64 or float32, shape (n_leaves, n_values)
+        What a leaf adds; sums are taken in its precision.
     """
 
     roots: np.ndarray
@@ -72,7 +73,10 @@ class Nodes:
 
 
 def stacked(
-    trees: Sequence[Nodes], is_left: np.ndarray | None = None, is_known: np.ndarray | None = None
+    trees: Sequence[Nodes],
+    is_left: np.ndarray | None = None,
+    is_known: np.ndarray | None = None,
+    dtype: type[np.floating[Any]] = np.float64,
 ) -> Trees:
     """Put trees one after another, with values at leaves alone and thresholds exact for float32 values."""
     roots = np.cumsum([0, *(tree.feature.size for tree in trees)])[:-1]
@@ -82,6 +86,7 @@ def stacked(
     right = np.concatenate([tree.right + root for tree, root in zip(trees, roots, strict=True)])
     left[is_leaf], right[is_leaf] = np.arange(int(is_leaf.sum())), 0
     sets = [tree.category_set for tree in trees if tree.category_set is not None]
+    has_sets = any((one >= 0).any() for one in sets)
     none = np.zeros((0, 0), bool)
     return Trees(
         roots=roots.astype(np.int32),
@@ -90,11 +95,29 @@ def stacked(
         left=left.astype(np.int32),
         right=right.astype(np.int32),
         is_missing_left=np.concatenate([tree.is_missing_left for tree in trees]).astype(bool),
-        category_set=np.concatenate(sets).astype(np.int32) if sets else np.zeros(0, np.int32),
+        category_set=np.concatenate(sets).astype(np.int32) if has_sets else np.zeros(0, np.int32),
         is_left=none if is_left is None else is_left,
         is_known=none if is_known is None else is_known,
-        value=np.concatenate([tree.value for tree in trees])[is_leaf].astype(np.float64),
+        value=np.concatenate([tree.value for tree in trees])[is_leaf].astype(dtype),
     )
+
+
+def breadth_first(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The nodes below the first one, parents before children; a leaf has a negative child."""
+    level, found = np.zeros(1, np.int64), []
+    while level.size:
+        found.append(level)
+        level = level[left[level] >= 0]
+        level = np.stack([left[level], right[level]], axis=1).ravel()
+    return np.concatenate(found)
+
+
+def members_of(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """Lists of levels as sets, ``(n_lists, n_levels)`` bool."""
+    found = np.zeros((len(lists), 1 + max((int(one.max()) for one in lists if one.size), default=-1)), bool)
+    for row, levels in zip(found, lists, strict=True):
+        row[levels] = True
+    return found
 
 
 def leaves(trees: Trees, x: np.ndarray) -> np.ndarray:
@@ -122,8 +145,13 @@ def leaves(trees: Trees, x: np.ndarray) -> np.ndarray:
     return found.T
 
 
-def sums(trees: Trees, x: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+def sums(trees: Trees, x: np.ndarray, ends: Sequence[int], start: float = 0.0) -> np.ndarray:
     """Sums of the leaves' values over the first ``ends[i]`` trees, for rising ends, in one pass.
+
+    Parameters
+    ----------
+    start
+        What the sums begin with.
 
     Returns
     -------
@@ -131,14 +159,34 @@ def sums(trees: Trees, x: np.ndarray, ends: Sequence[int]) -> np.ndarray:
         ``(len(ends), n_rows, n_values)`` float64.
     """
     assert list(ends) == sorted(ends) and ends[0] >= 0 and ends[-1] <= trees.n_trees
-    found = np.zeros((len(ends), len(x), trees.value.shape[1]))
+    found = np.empty((len(ends), len(x), trees.value.shape[1]))
     block = max(1, (1 << 22) // max(1, trees.n_trees))
     for first in range(0, len(x), block):
-        reached = leaves(trees, x[first : first + block])
-        for k, (start, stop) in enumerate(zip((0, *ends), ends, strict=False)):
-            for tree in range(start, stop):
-                found[k, first : first + block] += trees.value[reached[:, tree]]
-    return np.asarray(found.cumsum(axis=0))
+        rows = slice(first, first + block)
+        reached = leaves(trees, x[rows])
+        total = np.full((len(reached), trees.value.shape[1]), start, trees.value.dtype)
+        for k, (begin, end) in enumerate(zip((0, *ends), ends, strict=False)):
+            for tree in range(begin, end):
+                total += trees.value[reached[:, tree]]
+            found[k, rows] = total
+    return found
+
+
+def scores_by_round(trees: Trees, baseline: np.ndarray, x: np.ndarray, rounds: Sequence[int]) -> np.ndarray:
+    """Raw scores after some rising rounds of one tree per score, ``(n_readings, n_rows, n_scores)``.
+
+    Parameters
+    ----------
+    baseline
+        ``(n_scores,)``, the scores before the first round.
+    """
+    n_scores, n_fitted = baseline.size, trees.n_trees // baseline.size
+    ends = [min(int(n), n_fitted) for n in rounds]
+    parts = [
+        sums(trees if n_scores == 1 else _every(trees, k, n_scores), x, ends, baseline[k])[..., 0]
+        for k in range(n_scores)
+    ]
+    return np.stack(parts, axis=-1)
 
 
 def checked(arrays: Mapping[str, np.ndarray], n_columns: int) -> Trees:
@@ -147,7 +195,8 @@ def checked(arrays: Mapping[str, np.ndarray], n_columns: int) -> Trees:
     Raises
     ------
     PackedError
-        If an array is absent or of another kind, a walk could leave the arrays or never end.
+        If an array is absent or of another kind, a number is not finite where it must be, or a walk could
+        leave the arrays, never end or take more than `MOST_LEVELS` steps.
     """
     try:
         trees = Trees(**{item.name: np.asarray(arrays[item.name]) for item in fields(Trees)})
@@ -170,6 +219,9 @@ def checked(arrays: Mapping[str, np.ndarray], n_columns: int) -> Trees:
     )
     if not is_sound:
         raise PackedError("nodes of packed trees must point to later nodes of their tree, columns and leaves")
+    if np.isnan(trees.threshold[inner]).any() or not np.isfinite(trees.value).all():
+        raise PackedError("thresholds and values of packed trees must be numbers, got NaN or infinite ones")
+    _check_levels(trees, children)
     return trees
 
 
@@ -192,6 +244,24 @@ def _check_kinds(trees: Trees) -> None:
     for name in ("threshold", "left", "right", "is_missing_left"):
         if getattr(trees, name).shape != trees.feature.shape:
             raise PackedError(f"{name} of packed trees must have {trees.feature.size} nodes")
+
+
+def _check_levels(trees: Trees, children: np.ndarray) -> None:
+    """Refuse nodes with two parents, and trees of too many levels."""
+    if children.size and np.bincount(children.ravel()).max() > 1:
+        raise PackedError("nodes of packed trees must have one parent each")
+    level, n_levels = trees.roots, 0
+    while level.size:
+        n_levels += 1
+        if n_levels > MOST_LEVELS:
+            raise PackedError(f"packed trees must have at most {MOST_LEVELS} levels, got more")
+        level = level[trees.feature[level] >= 0]
+        level = np.concatenate([trees.left[level], trees.right[level]])
+
+
+def _every(trees: Trees, first: int, step: int) -> Trees:
+    """The trees of one score; the nodes are shared."""
+    return Trees(**{**trees.arrays(), "roots": trees.roots[first::step]})
 
 
 def _has_sound_sets(trees: Trees) -> bool:

@@ -21,7 +21,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from search.proposers.plans import GridPlan, Plan, SobolPlan
+from search.proposers.evolution import EvolutionPlan
+from search.proposers.plans import GridPlan, Plan, SobolPlan, Told
 from search.proposers.seam import (
     N_STARTUP_TRIALS,
     Proposal,
@@ -120,11 +121,23 @@ class OptunaProposer:
             return False
         if self._plan is None:
             return True
-        config = self._plan.propose(n_trials, self._seen)
+        told = self._told() if self._sampler == "cmaes" else []
+        config = self._plan.propose(n_trials, self._seen, told)
         if config is None:
             return False
-        self._study.enqueue_trial(dict(self._space.searched(config)))
+        generation = self._plan.generation(told)
+        notes = {} if generation is None else {"generation": generation}
+        self._study.enqueue_trial(dict(self._space.searched(config)), user_attrs=notes)
         return True
+
+    def _told(self) -> list[Told]:
+        """The completed trials in the order in which they ended."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        ended = sorted(trials, key=lambda one: (str(one.datetime_complete), one.number))
+        return [
+            Told(one.number, one.params, float(one.values[0]), one.user_attrs.get("generation"))
+            for one in ended
+        ]
 
     def _make_sampler(self, n_trials: int) -> optuna.samplers.BaseSampler:
         """A sampler of its own for each trial, so that a study continued draws what it would have drawn."""
@@ -134,10 +147,6 @@ class OptunaProposer:
                 has_groups = bool(self._space.conditions)  # conditional parameters are modelled together
                 return optuna.samplers.TPESampler(
                     n_startup_trials=N_STARTUP_TRIALS, group=has_groups, seed=seed
-                )
-            if self._sampler == "cmaes":
-                return optuna.samplers.CmaEsSampler(
-                    n_startup_trials=N_STARTUP_TRIALS, warn_independent_sampling=False, seed=seed
                 )
             return optuna.samplers.RandomSampler(seed=seed)
 
@@ -198,6 +207,8 @@ def _from_optuna(parameter: Parameter, value: Any) -> Value:
 def _plan(sampler: str, space: Space, seed: int) -> Plan | None:
     if sampler == "grid":
         return GridPlan(space, seed)
+    if sampler == "cmaes":
+        return EvolutionPlan(space, seed)
     return SobolPlan(space, seed) if sampler == "qmc" else None
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ensemble.architecture import ArchitectureError, check_architecture, template_of
+from ensemble.architecture import ArchitectureError, check_architecture, check_fits, template_of
 from spaces.schema import Schema
 from tests.ensemble.models import TASKS, frame, plain_model
 
@@ -25,7 +25,7 @@ def test_a_real_lambda_layer_is_refused():
 
     inputs = keras.Input((2,), name="numbers")
     model = keras.Model([inputs], keras.layers.Lambda(lambda x: x * 2)(inputs))
-    with pytest.raises(ArchitectureError, match="code, got"):
+    with pytest.raises(ArchitectureError, match="no code, got"):
         check_architecture(model.to_json())
 
 
@@ -59,4 +59,57 @@ def test_what_is_no_layer_is_refused_at_any_depth(node):
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
 def test_what_is_no_model_is_refused(text):
     with pytest.raises(ArchitectureError):
+        check_architecture(text)
+
+
+def test_weights_are_compared_before_they_are_made():
+    from keras.src.backend.common import global_state
+
+    model = plain_model(Schema.infer(frame()), TASKS["binary"])
+    shapes = [tuple(v.shape) for v in model.weights]
+    check_fits(model.to_json(), shapes)
+    for others in (shapes[:-1], [*shapes, (1,)], [(s[0] + 1, *s[1:]) for s in shapes], []):
+        with pytest.raises(ArchitectureError, match="weights must be"):
+            check_fits(model.to_json(), others)
+    assert not global_state.get_global_attribute("uninitialized_variables", [])  # nothing is made later
+
+
+def test_rows_may_not_grow_without_bound():
+    import keras
+
+    inputs = keras.Input((4,), name="numbers")
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.RepeatVector(10**9), keras.layers.Flatten()])
+    model = keras.Model([inputs], keras.layers.Reshape((10**9, 4))(inner(inputs)))
+    check_architecture(model.to_json())
+    with pytest.raises(ArchitectureError, match="a row must become at most 67108864 values"):
+        check_fits(model.to_json(), [])
+
+
+@pytest.mark.parametrize("name", ["unroll", "levels"])
+def test_steps_and_levels_are_bounded(name):
+    import keras
+
+    inputs = keras.Input((5, 2), name="numbers")
+    config = json.loads(keras.Model([inputs], keras.layers.GRU(3, unroll=name == "unroll")(inputs)).to_json())
+    if name == "levels":
+        for _ in range(300):
+            config = {**config, "config": {"deep": config}}
+    with pytest.raises(ArchitectureError, match=name):
+        check_architecture(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        None,
+        {"n_numbers": 1},
+        {"n_numbers": [1], "indicators": [], "n_codes": [], "n_slots": []},
+        {"n_numbers": 1, "indicators": 2, "n_codes": [], "n_slots": []},
+        {"n_numbers": 1, "indicators": [True], "n_codes": [], "n_slots": []},
+        {"n_numbers": -1, "indicators": [], "n_codes": [], "n_slots": []},
+    ],
+)
+def test_layouts_of_fitted_trials_are_whole_numbers(layout):
+    text = json.dumps({"class_name": "Fitted", "family": "linear", "layout": layout})
+    with pytest.raises(ArchitectureError, match="a layout must"):
         check_architecture(text)

@@ -15,8 +15,10 @@ ROOTS = tuple(
     )
 )  # fmt: skip
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.
-ARTEFACT = tuple(f"ensemble.{name}" for name in ("model", "architecture", "card", "evaluation", "fitted"))
-READS = ("encoding", "families", "layers", "matrix", "monte_carlo", "schema", "startup", "task")
+ARTEFACT = tuple(
+    f"ensemble.{name}" for name in ("artefact", "model", "architecture", "card", "evaluation", "fitted")
+)
+READS = ("encoding", "families", "layers", "matrix", "monte_carlo", "packed", "schema", "startup", "task")
 _ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ROOTS, PACKAGES),
     "spaces": ("spaces",),

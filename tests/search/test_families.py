@@ -220,8 +220,8 @@ def test_a_replay_on_all_rows_decides_as_the_study_did(
     config, trials, summary = load(run.path / "config.toml"), run.trials(), run.load_json("summary.json")
     prepared = prepare(config)
     history, honest = assembly.replay(
-        run, prepared.dataset, prepared.folds, conclusion.combiner_of(config, prepared), flow.recipe_of(config),
-        rng=np.random.default_rng(0), n_draws=0,
+        run, prepared.dataset, prepared.folds, conclusion.combiner_of(config, prepared),
+        flow.recipe_of(config), rng=np.random.default_rng(0), n_draws=0,
     )  # fmt: skip
     full = honest.full
     for kept, epochs, trial in zip(full.kept, history.epochs, trials, strict=True):

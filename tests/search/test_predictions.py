@@ -49,6 +49,15 @@ def test_files_come_back(tmp_path: Path, ending: str) -> None:
     pd.testing.assert_frame_equal(back, frame)
 
 
+def test_labels_like_formulas_come_back(tmp_path: Path) -> None:
+    """Predictions are for programs; reports are what a spreadsheet opens."""
+    frame = predictions.of(np.array([[0.9], [0.2]]), Task("binary", ("=y",), ("-no", "=yes")))
+    predictions.write(frame, tmp_path / "out.csv")
+    back = pd.read_csv(tmp_path / "out.csv")
+    assert back["=y"].tolist() == ["=yes", "-no"]
+    assert back.columns.tolist() == ["=y", "probability_-no", "probability_=yes"]
+
+
 def test_places_are_checked_first(tmp_path: Path) -> None:
     with pytest.raises(PredictionsError, match=r"not as 'out\.xlsx'"):
         predictions.check_place(tmp_path / "out.xlsx")
