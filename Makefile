@@ -7,10 +7,10 @@ FIND_PYTHON := for p in python3.12 python3.11; do \
 	if $$p -c "" >/dev/null 2>&1; then echo $$p; break; fi; done
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup format lint types test slow check validity study clean
+.PHONY: help setup format lint types test slow check validity chaos docs study clean
 
 help:
-	@echo "make setup | format | lint | types | test | slow | check | validity | study | clean"
+	@echo "make setup | format | lint | types | test | slow | check | validity | chaos | docs | study | clean"
 
 setup: $(STAMP)
 
@@ -43,6 +43,14 @@ check: lint types test
 # Are reported scores true? DATA is a folder of tables, see benchmarks/validity.py; resumable, up to an hour.
 validity: setup
 	$(BIN)/python -m benchmarks.validity --set all --data $(DATA) --out runs/validity
+
+# Does a study survive what can happen to it? Up to half an hour; docs/reliability.md has the table.
+chaos: setup
+	$(BIN)/python -m benchmarks.chaos
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f .mkdocs.yml
 
 study: setup
 	$(BIN)/python -m search.run study --demo breast_cancer

@@ -8,7 +8,7 @@ from search.estimators import FoldstackRegressor
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
 
-model = FoldstackRegressor(preset="fast", metric="rmse", random_state=0, verbose=True)
+model = FoldstackRegressor(preset="fast", trials=6, metric="rmse", random_state=0, verbose=True)
 model.fit(X_train, y_train)
 
 low, high = model.honest_interval_

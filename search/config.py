@@ -105,10 +105,15 @@ class StudyConfig(BaseModel):
     target: Names = ()
     """Target column, or several."""
     demo: Demo | None = None
+    """A built-in table in place of `data`."""
     name: Name | None = None
+    """Of the run; by default that of the table."""
     task: Literal["binary", "multiclass", "multilabel", "regression"] | None = None
+    """What is predicted; by default inferred from the target."""
     groups: Name | None = None
+    """Column whose equal values keep rows together, on one side of every split; no input."""
     time_column: Name | None = None
+    """Column that tells when a row was seen: models learn from the past alone; no input."""
     weights: Name | None = None
     """Column that tells how much a row counts, in training and in every score."""
     class_weight: Literal["balanced"] | None = None
@@ -136,11 +141,15 @@ class StudyConfig(BaseModel):
     """Whether folds and holdout keep class shares. Stratified folds flatter a mean of rows such as log loss,
     so by default only other metrics (AUC) have them."""
     metric: Name | None = None
+    """What is optimised and reported; by default log_loss or rmse."""
     sampler: Literal["tpe", "random", "grid", "qmc", "cmaes"] = "tpe"
+    """Which of the samplers proposes when `tuner` is optuna."""
     tuner: Literal["optuna", "keras-tuner"] = "optuna"
+    """Whose methods propose configurations."""
     oracle: Literal["random", "bayesian", "grid", "hyperband"] = "bayesian"
     """Which oracle proposes when `tuner` is keras-tuner."""
     trials: Annotated[int, Field(ge=1)] = 30
+    """Configurations to try at most."""
     time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds after which no further trial starts and a running network ends at its next checkpoint; in TOML
     also text such as "10m". Ensemble and report come on top."""
@@ -182,6 +191,7 @@ class StudyConfig(BaseModel):
     draws: Annotated[int, Field(ge=0)] = 500
     """Bootstrap draws for the interval of the reported scores; 0: no interval."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of everything that is random; the same seed gives the same run."""
     out: Name | None = None
     """The run folder; by default runs/NAME with a number behind where that exists."""
     space: dict[str, Any] = Field(default_factory=dict)

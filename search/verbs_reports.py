@@ -82,8 +82,8 @@ def report(
     from reports.report import write_report
 
     opened = Run.open(run)
-    written = [Path(path) for path in write_report(opened)]
-    page = next((path for path in written if path.suffix == ".html"), written[0])
+    write_report(opened)
+    page = opened.path / "report.html"
     if as_json:
         typer.echo((opened.path / "report.json").read_text(encoding="utf-8"), nl=False)
     else:

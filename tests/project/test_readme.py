@@ -61,7 +61,7 @@ def test_options_of_the_study_are_accepted_by_its_configuration(option: str) -> 
     given = {
         name: value for name, value in parse(["study", *option.split()]).items() if value not in (None, ())
     }
-    assert given.pop("debug") is False and len(given) == 1
+    assert [given.pop(name) for name in ("debug", "verbose", "as_json")] == [False] * 3 and len(given) == 1
     load(None, {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
 
 
