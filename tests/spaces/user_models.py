@@ -51,3 +51,26 @@ def build_endless(trial: Any) -> None:
 class Tuned(kt.HyperModel):  # type: ignore[misc]
     def build(self, hp: Any) -> Any:
         return build_deep(hp)
+
+
+def build_image(hp: Any) -> Any:
+    """A model of images alone, as KerasTuner's users write it."""
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.layers.Conv2D(hp.Int("filters", 2, 4), 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+
+
+def build_two(hp: Any) -> Any:
+    """A model of an image and further columns, each with an input of its name."""
+    import keras
+
+    columns, picture = keras.Input((2,), name="columns"), keras.Input((4, 4, 3), name="picture")
+    seen = keras.layers.Flatten()(picture)
+    x = keras.layers.Dense(hp.Int("units", 2, 4))(keras.layers.Concatenate()([columns, seen]))
+    return keras.Model([columns, picture], keras.layers.Dense(1, activation="sigmoid")(x))
