@@ -326,3 +326,13 @@ def test_networks_are_pickled_after_they_predicted() -> None:
 )
 def test_the_suite_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
+
+
+def test_images_and_arrays_by_name() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 3, 3, 2)).astype(np.uint8)
+    y = (images.mean(axis=(1, 2, 3)) > 127).astype(int)
+    for X in (images, {"age": rng.normal(size=60), "picture": images}):
+        model = FoldstackClassifier(families="linear", trials=1, draws=0, random_state=0).fit(X, y)
+        assert model.ensemble_.schema.blocks[0].kind == "image"
+        assert (model.predict(X) == y).mean() > 0.9
