@@ -81,7 +81,10 @@ def _look(
 
 
 def _metric(run: Run, task: Any) -> metrics.Metric:
-    return metrics.metric_for(str(run.load_json("run.json")["metric"]), task)
+    name = run.load_json("run.json").get("metric")
+    if not isinstance(name, str):
+        raise RunError(f"the run.json of {str(run.path)!r} must name a metric, got {name!r}")
+    return metrics.metric_for(name, task)
 
 
 def _config(path: Path) -> StudyConfig:
@@ -90,10 +93,12 @@ def _config(path: Path) -> StudyConfig:
 
 def _check_same_data(run: Run, prepared: Prepared) -> None:
     known = run.load_json("run.json")
+    if not all(isinstance(known.get(name), dict) for name in ("dataset", "folds")):
+        raise RunError(f"the run.json of {str(run.path)!r} must tell dataset and folds, got {list(known)}")
     found = {"fingerprint": prepared.dataset.fingerprint, "source": prepared.source}
     if any(known["dataset"].get(name) != value for name, value in found.items()):
         raise RunError(f"the table is not the one that {str(run.path)!r} was run on: its content has changed")
-    if known["folds"]["fingerprint"] != prepared.folds.fingerprint:
+    if known["folds"].get("fingerprint") != prepared.folds.fingerprint:
         raise RunError(f"the splits are not those of {str(run.path)!r}: was it written by another version?")
 
 

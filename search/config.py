@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from search import toml
+from spaces.shown import shown
 
 Demo = Literal["breast_cancer", "wine", "digits", "diabetes", "iris"]
 PRESETS: dict[str, dict[str, Any]] = {
@@ -88,7 +97,13 @@ def _duration(value: Any) -> Any:
     return None if value is None else seconds(value)
 
 
-Name = Annotated[str, Field(min_length=1)]
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ConfigError(f"a text must hold no NUL character, and {shown(text)} does")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 
 
@@ -153,13 +168,13 @@ class StudyConfig(BaseModel):
     time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds after which no further trial starts and a running network ends at its next checkpoint; in TOML
     also text such as "10m". Ensemble and report come on top."""
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=1_024)] = 1
     """Trials that are trained at the same time, each in one process of one thread."""
     trial_time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds that one trial may take; one that takes longer fails."""
     trial_memory: Annotated[float | None, Field(gt=0)] = None
     """Megabytes that each process of a trial may use; a trial that uses more fails."""
-    epochs: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     """Epochs at most."""
     patience: Annotated[float, Field(ge=0)] = 2.0
     """A trial ends at this multiple of its best epoch so far, not before epoch 25; 0: never early."""
@@ -184,11 +199,11 @@ class StudyConfig(BaseModel):
     """How the ensemble's probabilities are corrected; auto: only where it helps."""
     final: Literal["bag", "refit"] = "bag"
     """The predictor: the average of the fold models, or members trained again on all rows."""
-    nested: Annotated[int, Field(ge=0)] = 0
+    nested: Annotated[int, Field(ge=0, le=100)] = 0
     """Outer folds around the whole study, as a check that costs so many studies more; 0: none."""
-    fresh_seeds: Annotated[int, Field(ge=0)] = 0
+    fresh_seeds: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Fresh seeds with which winner and members are trained again at the end; 0: none."""
-    draws: Annotated[int, Field(ge=0)] = 500
+    draws: Annotated[int, Field(ge=0, le=100_000)] = 500
     """Bootstrap draws for the interval of the reported scores; 0: no interval."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of everything that is random; the same seed gives the same run."""
@@ -202,7 +217,8 @@ class StudyConfig(BaseModel):
     @classmethod
     def _with_preset(cls, values: Any) -> Any:
         told = values if isinstance(values, Mapping) else {}
-        return {**PRESETS.get(told.get("preset", "good"), {}), **told}
+        preset = told.get("preset", "good")
+        return {**(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **told}
 
 
 def load(toml_path: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> StudyConfig:
@@ -227,7 +243,7 @@ def check(values: Mapping[str, Any]) -> StudyConfig:
     """A StudyConfig of these values; ConfigError in one line where a rule is broken."""
     for name in values:
         if name not in StudyConfig.model_fields:
-            raise ConfigError(f"unknown key {name!r}: the nearest is {nearest(name)!r}")
+            raise ConfigError(f"unknown key {shown(name)}: the nearest is {nearest(name)!r}")
     try:
         return StudyConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -247,8 +263,12 @@ def to_toml(config: StudyConfig) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if "\0" in str(path) or (path.exists() and not (path.is_file() or path.is_dir())):
+        raise ConfigError(f"the configuration must be a plain file, and {shown(str(path))} is none")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ConfigError(f"the configuration {str(path)!r} is not TOML: it is nested too deeply") from None
     except OSError as error:
         raise ConfigError(f"the configuration {str(path)!r} cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
@@ -287,4 +307,4 @@ def _one_line(error: ValidationError) -> str:
         .replace("String should", "must")
         .replace("Tuple", "it")
     )
-    return f"{place} {rule}, not {first['input']!r}"
+    return f"{place} {rule}, not {shown(first['input'])}"

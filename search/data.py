@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.roles import check_column, check_roles, counting, group_codes, row_weights
 from search.sources import demo, read_table
 from search.targets import DataError, read_targets
 from search.time_keys import time_key
@@ -21,7 +21,16 @@ from spaces.task import Kind, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DataError", "Dataset", "demo", "from_arrays", "from_frame", "read_table"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "demo",
+    "from_arrays",
+    "from_frame",
+    "group_codes",
+    "read_table",
+    "row_weights",
+]
 
 
 @dataclass(frozen=True)
@@ -143,19 +152,17 @@ def from_frame(
     Raises
     ------
     DataError
-        If a column is absent, no input or row is left, or the target does not fit the task.
+        If a column is absent or has two roles, no input or row is left, no input has a value, or the target
+        does not fit the task.
     """
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
     targets = [target] if isinstance(target, str) else list(target)
-    apart = [
-        *targets,
-        *([groups] if groups else []),
-        *([time] if time else []),
-        *([weights] if weights else []),
-        *drop,
-    ]
+    roles = [("groups", groups), ("time", time), ("weights", weights)]
+    told = [(role, column) for role, column in roles if column]
+    apart = [*targets, *(column for _, column in told), *drop]
     for column in apart:
-        _check_column(column, frame)
+        check_column(column, frame)
+    check_roles([*(("target", column) for column in targets), *told], drop)
     return _assemble(
         frame.loc[:, [c for c in frame.columns if c not in set(apart)]],
         frame[targets],
@@ -265,17 +272,6 @@ def _series(values: Any) -> Any:
     return None if values is None else pd.Series(values)
 
 
-def _check_column(column: str, frame: pd.DataFrame) -> None:
-    """Refuse a column that the frame does not have once, naming the nearest."""
-    names = list(frame.columns)
-    if names.count(column) > 1:
-        raise DataError(f"column names must be unique; {column!r} occurs {names.count(column)} times")
-    if column not in names:
-        nearest = difflib.get_close_matches(str(column), names, 1, cutoff=0.0)
-        hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
-        raise DataError(f"the table has no column {column!r}{hint}")
-
-
 def _assemble(
     features: pd.DataFrame,
     targets: pd.DataFrame,
@@ -290,17 +286,21 @@ def _assemble(
     """Build the dataset from its parts, which are matched by position."""
     if not features.shape[1]:
         raise DataError("the table has no input column beside target, groups and time")
-    counting = np.arange(len(features)) if weights is None else _counting(weights)
-    found = read_targets(targets.iloc[counting].reset_index(drop=True), kind)
-    rows = counting[found.rows]
+    counted_rows = np.arange(len(features)) if weights is None else counting(weights)
+    found = read_targets(targets.iloc[counted_rows].reset_index(drop=True), kind)
+    rows = counted_rows[found.rows]
     kept = features.iloc[rows]
     schema = Schema.infer(kept, inputs=inputs)
     table = schema.read(kept)
+    if np.isnan(table.numbers).all() and not table.codes.any():
+        raise DataError(
+            f"no input column holds a value: all {len(schema.columns)} of them are missing or infinite"
+        )
     notes = list(found.notes)
     if found.n_dropped:
         notes.append(f"{found.n_dropped} rows without a target were left out")
-    if len(counting) < len(features):
-        notes.append(f"{len(features) - len(counting)} rows of weight 0 were left out")
+    if len(counted_rows) < len(features):
+        notes.append(f"{len(features) - len(counted_rows)} rows of weight 0 were left out")
     codes = None if groups is None else group_codes(groups.iloc[rows], notes)
     key = None if time is None else time_key(time.iloc[rows])
     counted = None if weights is None else row_weights(weights.iloc[rows])
@@ -319,39 +319,6 @@ def _assemble(
         notes=tuple(notes),
         row_weights=counted,
     )
-
-
-def _counting(weights: pd.Series) -> np.ndarray:
-    """Return the positions of the rows that count ``(n,)``: a row of weight 0 is an absent one."""
-    import pandas as pd
-
-    rows = np.flatnonzero(pd.to_numeric(weights, errors="coerce").to_numpy(np.float64) != 0)
-    return rows if rows.size else np.arange(len(weights))  # only zeros are refused as weights
-
-
-def row_weights(series: pd.Series) -> np.ndarray:
-    """Return the weights ``(n_rows,)`` with mean 1."""
-    import pandas as pd
-
-    values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
-        bad = series[~np.isfinite(values) | (values < 0)]
-        got = repr(bad.tolist()[0]) if len(bad) else "only zeros"
-        raise DataError(f"row weights must be finite numbers, at least 0 and one above, got {got}")
-    return np.asarray(values / values.mean())
-
-
-def group_codes(series: pd.Series, notes: list[str] | None = None) -> np.ndarray:
-    """Return group codes ``(n_rows,)``; a row without a group is a group of its own."""
-    import pandas as pd
-
-    codes = np.array(pd.factorize(series)[0], np.int64)
-    is_missing = codes < 0
-    if is_missing.any():
-        if notes is not None:
-            notes.append(f"{int(is_missing.sum())} rows without a group stand alone")
-        codes[is_missing] = codes.max() + 1 + np.arange(is_missing.sum())
-    return codes
 
 
 def _duplicates(table: Table) -> np.ndarray:

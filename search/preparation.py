@@ -179,6 +179,8 @@ def lay_out(config: StudyConfig, dataset: Dataset) -> Prepared:
     """Splits, metric and space for a dataset that is read."""
     seeds = Seeds(config.seed)
     metric = metric_of(config, dataset.task)
+    if config.class_weight and not dataset.task.is_classification:
+        raise ConfigError(f"class_weight needs classes, and the task is {dataset.task.kind}")
     folds = make_folds(
         dataset,
         n_splits=config.splits,

@@ -13,6 +13,8 @@ lock, while a process writes             DONE, last
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -111,6 +113,9 @@ class Trial:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The trial of a JSON object; a null within a list of numbers comes back as NaN."""
+        absent = [name for name in ("number", "family", "config", "status") if name not in record]
+        if absent:
+            raise RunError(f"a trial must have the field {absent[0]!r}, and one has not")
         unknown = sorted(set(record) - {field.name for field in fields(cls)})
         if unknown:
             raise RunError(f"a trial has no field {unknown[0]!r}: was this run written by a newer version?")
@@ -220,9 +225,12 @@ class Run:
         """Read the JSON file `name`; RunError when it is missing or damaged."""
         path = self._existing(name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path} is not JSON: {error}") from error
+        if name in ("run.json", "summary.json") and not isinstance(found, dict):
+            raise RunError(f"{path} must hold a JSON object, and holds a {type(found).__name__}")
+        return found
 
     def has(self, name: str) -> bool:
         """Whether there is a file or folder `name`."""
@@ -248,8 +256,12 @@ class Run:
         """Read all arrays of an `.npz`."""
         import numpy as np
 
-        with np.load(self._existing(name), allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        path = self._existing(name)
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise RunError(f"{path} must hold whole arrays: {error}") from None
 
     def save_out_of_fold(self, number: int, predictions: "np.ndarray[Any, Any]") -> tuple[str, str]:
         """Store held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)`, as float32 (float16 stays).

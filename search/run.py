@@ -3,6 +3,7 @@
 Everything heavy is imported inside the verb that needs it, so that `--help` answers at once.
 """
 
+import errno
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ from search.records import Run, RunError, versions
 from search.verbs import AsJson, Debug, RunFolder, Verbose
 
 EXIT_ERROR = 2
+_MOST_SHOWN = 1000
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _OURS = ("spaces", "search", "ensemble", "reports")
 
 app = typer.Typer(
@@ -312,7 +315,7 @@ def _command(context: typer.Context) -> list[str]:
 def _is_named_error(error: BaseException) -> bool:
     """Whether an error is one of ours for a person's mistake, or a file that the system refuses."""
     if isinstance(error, OSError):
-        return error.filename is not None
+        return error.filename is not None or error.errno in _FULL
     is_ours = type(error).__module__.split(".")[0] in _OURS
     return isinstance(error, typer.TyperException) or (isinstance(error, ValueError) and is_ours)
 
@@ -335,8 +338,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments or not _is_named_error(error):
             raise
         text = typos.told(error) if isinstance(error, typer.TyperException) else str(error)
-        typer.echo(f"error: {' '.join(text.split())}", err=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            text = f"{text}: make room; what had finished is kept, and the verb resume goes on"
+        typer.echo(f"error: {_one_line(text)}", err=True)
         return EXIT_ERROR
+
+
+def _one_line(text: str) -> str:
+    """A text on one line of at most 1,000 characters, of which none steers a terminal."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 300]}...{text[-200:]}"
 
 
 if __name__ == "__main__":

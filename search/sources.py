@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import csv
 import io
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.archives import arrays_of, check_names, columns_of, content_of, unzipped
 from search.targets import DataError
 from spaces.blocks import frame_of, placed
+from spaces.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,25 +45,29 @@ def read_table(path: str | Path) -> pd.DataFrame:
     is_zipped = path.suffix.lower() == ".gz"
     ending = Path(path.stem).suffix.lower() if is_zipped else path.suffix.lower()
     if ending not in (*SEPARATORS, ".parquet", ".npz") or (is_zipped and ending == ".npz"):
-        raise DataError(f"a table ends in .csv, .tsv, .txt, .parquet (and .gz) or .npz, not {path.name!r}")
+        raise DataError(
+            f"a table ends in .csv, .tsv, .txt, .parquet (and .gz) or .npz, not {shown(path.name)}"
+        )
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if is_zipped else content
-        frame = _parse(content, ending)
+        frame = _parse(_content(path, is_zipped), ending)
     except FileNotFoundError:
-        raise DataError(f"there is no file {str(path)!r}") from None
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-        ValueError,
-    ) as error:  # pandas' and pyarrow's errors are among them
+        raise DataError(f"there is no file {shown(str(path))}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {shown(str(path))}: {error.strerror or error}") from None
+    except (EOFError, zlib.error, zipfile.BadZipFile, ValueError) as error:  # pandas' errors are among them
         line = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot read {str(path)!r}: {line}") from None
+        raise DataError(f"cannot read {shown(str(path))}: {line}") from None
     if frame.empty:
-        raise DataError(f"the table {str(path)!r} has no rows or no columns")
+        raise DataError(f"the table {shown(str(path))} has no rows or no columns")
     return frame
+
+
+def _content(path: Path, is_zipped: bool) -> bytes:
+    content = content_of(path)
+    content = unzipped(content) if is_zipped and content else content
+    if not content:
+        raise ValueError("the file is empty")
+    return content
 
 
 def demo(name: str) -> tuple[pd.DataFrame, str]:
@@ -78,7 +85,7 @@ def demo(name: str) -> tuple[pd.DataFrame, str]:
         If there is no such demo.
     """
     if name not in DEMOS:
-        raise DataError(f"a demo is one of {', '.join(DEMOS)}, not {name!r}")
+        raise DataError(f"a demo is one of {', '.join(DEMOS)}, not {shown(name)}")
     from sklearn import datasets
 
     bunch: Any = getattr(datasets, f"load_{name}")(as_frame=True)
@@ -93,33 +100,56 @@ def demo(name: str) -> tuple[pd.DataFrame, str]:
 
 def _parse(content: bytes, ending: str) -> pd.DataFrame:
     if ending == ".npz":
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return frame_of({name: arrays[name] for name in arrays.files})
+        return frame_of(arrays_of(content))
     return _parse_parquet(content) if ending == ".parquet" else _parse_text(content, ending)
 
 
 def _parse_parquet(content: bytes) -> pd.DataFrame:
     """Parse a Parquet file."""
-    import pandas as pd
-
-    return pd.read_parquet(io.BytesIO(content)).reset_index(drop=True)
+    frame: pd.DataFrame = columns_of(content).to_pandas().reset_index(drop=True)
+    return frame
 
 
 def _parse_text(content: bytes, ending: str) -> pd.DataFrame:
     """Parse separated text in UTF-8, with or without a byte order mark."""
     import pandas as pd
 
-    if not content.strip():
+    text = _decoded(content)
+    if not text.strip():
         raise ValueError("the file is empty")
-    text = content.decode("utf-8-sig")
-    frame = pd.read_csv(
-        io.StringIO(text),
-        sep=_separator(text, SEPARATORS[ending]),
-        keep_default_na=False,
-        na_values=list(MISSING),
-        low_memory=False,
-    )
-    return frame.apply(_numbers_beside_none) if len(frame) else frame
+    separator, buffer = _separator(text, SEPARATORS[ending]), io.StringIO(text)
+    names = _header(text, separator)
+    check_names(name for name in names if name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # where it would cut off fields
+            frame = pd.read_csv(
+                buffer, sep=separator, index_col=False, keep_default_na=False,
+                na_values=list(MISSING), low_memory=False,
+            )  # fmt: skip
+    except pd.errors.ParserWarning:
+        raise ValueError(f"rows must be no longer than the header of {len(names)} fields") from None
+    return _with_numbers(frame).copy()  # in one block, which thousands of columns need
+
+
+def _header(text: str, separator: str) -> list[str]:
+    """Return the fields of the first line that is not blank."""
+    try:
+        return next(csv.reader(io.StringIO(text.lstrip(), newline=None), delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(f"the header must be one of separated names: {error}") from None
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        byte = f"the byte {content[error.start]:#04x} at place {error.start:,} is not"
+        raise ValueError(f"the text must be in UTF-8, and {byte}: save it as UTF-8") from None
+    if "\0" in text:
+        place = text.index("\0")
+        raise ValueError(f"the text must hold no NUL character, and there is one at place {place:,}")
+    return text
 
 
 def _separator(text: str, default: str) -> str:
@@ -128,12 +158,23 @@ def _separator(text: str, default: str) -> str:
     return max((default, ",", "\t", ";", "|"), key=first.count)
 
 
+def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Read those text columns as numbers in which ``None`` is the only text."""
+    import pandas as pd
+
+    for place, dtype in enumerate(frame.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            series = frame.iloc[:, place]
+            read = _numbers_beside_none(series)
+            if read is not series:
+                frame.isetitem(place, read.array)
+    return frame
+
+
 def _numbers_beside_none(series: pd.Series) -> pd.Series:
     """Read a text column as numbers where ``None`` is the only text in it."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return series
     is_none = series.eq("None").fillna(False).astype(bool)
     if not is_none.any():
         return series

@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -85,7 +85,7 @@ class Study:
         is_mended = False
         for trial in earlier:
             if not self.run.is_whole(trial):
-                trial, is_mended = self._mended(trial), True
+                trial, is_mended = self.mended(trial), True
             self.trials.append(trial)
             if trial.status in ("completed", "pruned"):
                 self._first_of[_key(trial.family, trial.config, trial.stop_epoch)] = trial
@@ -95,7 +95,14 @@ class Study:
         if is_mended:
             self.run.rewrite_trials(self.trials)
 
-    def _mended(self, trial: Trial) -> Trial:
+    def join(self, trials: Iterable[Trial]) -> None:
+        """Know of trials that other processes finished: for pruning, duplicates and the reasons to stop."""
+        for trial in trials:
+            self.trials.append(trial)
+            if trial.status in ("completed", "pruned"):
+                self._first_of.setdefault(_key(trial.family, trial.config, trial.stop_epoch), trial)
+
+    def mended(self, trial: Trial) -> Trial:
         """The same trial, trained again from its seed; its entries in the ledger stand already."""
         if trial.stop_epoch is not None:
             return replace(trial, status="failed", cause="its stored files were damaged", checksums={})
@@ -109,11 +116,11 @@ class Study:
 
     def _run_with(self, submit: Submit) -> str:
         """Keep all workers busy until something ends the study, then wait for what is under way."""
-        started, reason = time.monotonic(), None
+        started, reason, enough = time.monotonic(), None, None
         running: Running = {}
         while True:
             if reason is None and len(running) < self.n_workers:
-                reason = self._reason_to_stop(time.monotonic() - started, len(running))
+                reason = self.reason_to_stop(time.monotonic() - started, len(running)) or enough
                 if reason is None:
                     reason = self._start(submit, running)
                 continue
@@ -121,7 +128,7 @@ class Study:
                 assert reason is not None
                 return reason
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                reason = self._finish(*running.pop(future), *future.result()) or reason
+                enough = self.finish(*running.pop(future), *future.result()) or enough
 
     def _start(self, submit: Submit, running: Running) -> str | None:
         """Ask for a proposal and have it trained; the result is a reason to end the study."""
@@ -129,13 +136,17 @@ class Study:
             proposal = self.proposer.ask()
         if proposal is None:
             return f"the space was exhausted after {len(self.trials) + len(running)} trials"
+        self.begin(submit, running, proposal)
+        return None
+
+    def begin(self, submit: Submit, running: Running, proposal: Proposal) -> None:
+        """Have a proposal trained, unless it was tried before."""
         if not self._is_known(proposal):
             self._propose(proposal)
             limits = self._limits_of(proposal)
             if self.on_start:
                 self.on_start(proposal.number, *split(self.families, proposal.config))
             running[submit(self._trained, proposal, limits)] = proposal, limits
-        return None
 
     def _is_known(self, proposal: Proposal) -> bool:
         """Settle what needs no training: told too late by a process that was killed, or tried before."""
@@ -150,10 +161,10 @@ class Study:
         self._propose(proposal)
         again = replace(first, number=proposal.number, status="duplicate", duplicate_of=first.number)
         again = replace(again, checksums={}, fit_seconds=0.0, started=utc_now(), finished=utc_now())
-        self._finish(proposal, {}, again, None)
+        self.finish(proposal, {}, again, None)
         return True
 
-    def _finish(
+    def finish(
         self, proposal: Proposal, limits: dict[int, float], trial: Trial, trained: Trained | None
     ) -> str | None:
         """Record and tell a trial; the result is a reason to end the study."""
@@ -166,7 +177,8 @@ class Study:
         self.on_trial(trial, self.trials)
         return self.enough(trial) if self.enough else None
 
-    def _reason_to_stop(self, seconds: float, n_running: int) -> str | None:
+    def reason_to_stop(self, seconds: float, n_running: int) -> str | None:
+        """Why no further trial begins; None: it may."""
         last = [trial.status for trial in self.trials]
         n_failures, n_duplicates = _n_last(last, "failed"), _n_last(last, "duplicate")
         if len(last) + n_running >= self.budget.n_trials:

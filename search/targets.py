@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from spaces.shown import shown
 from spaces.task import Kind, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_NUMERIC_CLASSES = 20
+LARGEST_TARGET = 1e37  # held-out predictions are kept as float32
+_LARGEST_EXACT = 2**53
+_N_SHOWN = 8
 
 
 class DataError(ValueError):
@@ -54,14 +58,14 @@ def read_targets(targets: pd.DataFrame, kind: Kind | None) -> Targets:
         If no row has a target, there is one class only, or the values do not fit the kind.
     """
     if kind is not None and kind not in get_args(Kind):
-        raise DataError(f"task must be one of {', '.join(get_args(Kind))}, not {kind!r}")
+        raise DataError(f"task must be one of {', '.join(get_args(Kind))}, not {shown(kind)}")
     if not targets.shape[1]:
         raise DataError("at least one target is needed, not 0")
     names = tuple(str(c) for c in targets.columns)
     values = [_values(targets.iloc[:, i]) for i in range(len(names))]
     is_kept = np.all([~_is_missing(v) for v in values], axis=0)
     if not is_kept.any():
-        raise DataError(f"no row has a value of the target {', '.join(map(repr, names))}")
+        raise DataError(f"no row has a value of the target {', '.join(map(shown, names))}")
     rows = np.flatnonzero(is_kept)
     kept = [v[rows] for v in values]
     note = ""
@@ -99,7 +103,7 @@ def infer_kind(values: Sequence[np.ndarray], names: Sequence[str]) -> tuple[Kind
         texts = [n for n, v in zip(names, values, strict=True) if v.dtype == object]
         if texts:
             raise DataError(
-                f"several targets must all be numbers; {texts[0]!r} holds text: "
+                f"several targets must all be numbers; {shown(texts[0])} holds text: "
                 "predict it alone, or code it as numbers"
             )
         is_labels = all(np.isin(v, (0, 1)).all() for v in values)
@@ -135,20 +139,45 @@ def _values(series: pd.Series) -> np.ndarray:
         or types.is_timedelta64_dtype(dtype)
         or types.is_complex_dtype(dtype)
     ):
-        raise DataError(f"target {str(series.name)!r} must hold numbers, text or booleans, not {dtype}")
+        raise DataError(f"target {shown(str(series.name))} must hold numbers, text or booleans, not {dtype}")
     if dtype == np.bool_:
         return series.to_numpy(np.bool_)
     is_plain_number = types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype)
     if is_plain_number and not isinstance(dtype, pd.CategoricalDtype):
-        return series.to_numpy(np.float64, na_value=np.nan)
+        numbers = series.to_numpy(np.float64, na_value=np.nan)
+        if types.is_integer_dtype(dtype):
+            _check_exact(str(series.name), numbers, series.dropna().tolist())
+        return numbers
     values = series.astype(object).to_numpy(copy=True)
     values[series.isna().to_numpy(bool)] = None
     present = [v for v in values if v is not None]
     if present and all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in present):
-        return np.array([np.nan if v is None else float(v) for v in values], np.float64)
+        numbers = np.array([np.nan if v is None else _float(v) for v in values], np.float64)
+        _check_exact(str(series.name), numbers, present)
+        return numbers
     if {type(v) for v in present} - {bool, np.bool_}:
         return np.array([None if v is None or v == "" else str(v) for v in values], object)
     return np.array([None if v is None else bool(v) for v in values], object)
+
+
+def _float(value: Any) -> float:
+    """Return a number as a float; one beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _check_exact(name: str, numbers: np.ndarray, present: Sequence[Any]) -> None:
+    """Refuse whole numbers that become one float although they differ."""
+    if not (np.abs(numbers) > _LARGEST_EXACT).any():  # NaN is not
+        return
+    if len(set(present)) > len(set(numbers[~np.isnan(numbers)].tolist())):
+        largest = max(present, key=abs)
+        raise DataError(
+            f"whole numbers of target {shown(name)} must differ as 64-bit floats too, and some up to "
+            f"{shown(largest)} do not: subtract a constant, or write them as text for classes"
+        )
 
 
 def _is_missing(values: np.ndarray) -> np.ndarray:
@@ -170,15 +199,29 @@ def _build(kind: Kind, names: tuple[str, ...], values: Sequence[np.ndarray]) -> 
         return _build_classes(kind, names, values)
     for name, column in zip(names, values, strict=True):
         if column.dtype == object and any(not isinstance(v, bool) for v in column.tolist()):
-            raise DataError(f"a {kind} target must be numeric; {name!r} holds text such as {column[0]!r}")
+            raise DataError(
+                f"a {kind} target must be numeric; {shown(name)} holds text such as {shown(column[0])}"
+            )
         if kind == "multilabel" and not np.isin(column.astype(np.float64), (0.0, 1.0)).all():
-            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {name!r} is not")
+            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {shown(name)} is not")
     y = np.column_stack([v.astype(np.float64) for v in values])
     if kind == "regression" and (constant := np.flatnonzero(y.max(axis=0) == y.min(axis=0))).size:
         raise DataError(
-            f"target {names[constant[0]]!r} has one value only, {y[0, constant[0]]:g}: nothing to learn"
+            f"target {shown(names[constant[0]])} has one value only, {y[0, constant[0]]:g}: nothing to learn"
         )
+    if kind == "regression":
+        _check_range(names, y)
     return Task(kind, names), y
+
+
+def _check_range(names: tuple[str, ...], y: np.ndarray) -> None:
+    """Refuse targets whose predictions float32 could not hold, or could not tell apart."""
+    for name, low, high in zip(names, y.min(axis=0), y.max(axis=0), strict=True):
+        if max(-low, high) > LARGEST_TARGET or high - low < 1.0 / LARGEST_TARGET:
+            raise DataError(
+                f"a regression target must lie within {LARGEST_TARGET:g} of 0 and spread by more than "
+                f"{1.0 / LARGEST_TARGET:g}; {shown(name)} goes from {low:g} to {high:g}: choose another unit"
+            )
 
 
 def _build_classes(
@@ -191,11 +234,11 @@ def _build_classes(
         )
     classes = _distinct(values[0])
     if len(classes) == 1:
-        raise DataError(f"target {names[0]!r} has one class only, {classes[0]!r}: nothing to learn")
+        raise DataError(f"target {shown(names[0])} has one class only, {shown(classes[0])}: nothing to learn")
     if (kind == "binary") != (len(classes) == 2):
         remedy = "multiclass" if kind == "binary" else "binary"
         raise DataError(
-            f"a {kind} target cannot have {len(classes)} classes ({names[0]!r}): use task {remedy!r}"
+            f"a {kind} target cannot have {len(classes)} classes ({shown(names[0])}): use task {remedy!r}"
         )
     place = {c: i for i, c in enumerate(classes)}
     codes = np.array([place[v] for v in values[0].tolist()], np.int64)
@@ -218,18 +261,21 @@ def coded(targets: pd.DataFrame, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """
     absent = [name for name in task.target_names if name not in targets.columns]
     if absent:
-        raise DataError(f"a labelled table needs the target column {absent[0]!r}, and there is none")
+        raise DataError(f"a labelled table needs the target column {shown(absent[0])}, and there is none")
     values = [_values(targets[name]) for name in task.target_names]
     rows = np.flatnonzero(np.all([~_is_missing(v) for v in values], axis=0))
     if not rows.size:
-        raise DataError(f"no row has a value of the target {', '.join(map(repr, task.target_names))}")
+        raise DataError(f"no row has a value of the target {', '.join(map(shown, task.target_names))}")
     if not task.classes:
         return _numeric([v[rows] for v in values], task), rows
     place = {c: i for i, c in enumerate(task.classes)}
     labels = [_plain_label(v, task.classes) for v in values[0][rows].tolist()]
     unknown = sorted({str(v) for v in labels if v not in place})
     if unknown:
-        raise DataError(f"the classes are {', '.join(map(str, task.classes))}, not {unknown[0]!r}")
+        known = ", ".join(map(shown, task.classes[:_N_SHOWN])) + (
+            ", ..." if len(task.classes) > _N_SHOWN else ""
+        )
+        raise DataError(f"the classes are {known}, not {shown(unknown[0])}")
     codes = np.array([place[v] for v in labels], np.int64)
     y = codes[:, None].astype(np.float64) if task.kind == "binary" else np.eye(len(task.classes))[codes]
     return y, rows
@@ -248,7 +294,7 @@ def _numeric(values: Sequence[np.ndarray], task: Task) -> np.ndarray:
         try:
             columns.append(column.astype(np.float64))
         except ValueError:
-            raise DataError(f"a {task.kind} target must hold numbers; {name!r} holds text") from None
+            raise DataError(f"a {task.kind} target must hold numbers; {shown(name)} holds text") from None
         if task.kind == "multilabel" and not np.isin(columns[-1], (0.0, 1.0)).all():
-            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {name!r} is not")
+            raise DataError(f"a multilabel target must be 0 or 1 everywhere; {shown(name)} is not")
     return np.column_stack(columns)

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.targets import DataError
+from spaces.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_NUMBERS = ("string", "integer", "floating", "mixed-integer-float", "decimal", "boolean")
 
 
 def time_key(series: pd.Series) -> np.ndarray:
@@ -27,14 +31,29 @@ def time_key(series: pd.Series) -> np.ndarray:
         series = series.dt.to_timestamp()
     if types.is_numeric_dtype(series.dtype):
         is_whole = types.is_integer_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+        if types.is_unsigned_integer_dtype(series.dtype) and int(series.max()) >= 2**63:
+            return (series.to_numpy(np.uint64) ^ np.uint64(2**63)).view(np.int64)  # the same, less 2**63
         key = series.to_numpy(np.int64 if is_whole else np.float64)
         if not np.isfinite(key).all():
             raise DataError("every row needs a finite time; some are infinite")
         return key
-    numbers = pd.to_numeric(series.astype(object), errors="coerce")
-    if types.infer_dtype(series) == "string" and np.isfinite(numbers.to_numpy(np.float64)).all():
-        return numbers.to_numpy(np.float64)
+    if types.infer_dtype(series) in _NUMBERS:
+        numbers = _numbers(series)
+        if np.isfinite(numbers).all():
+            return numbers
+        if types.infer_dtype(series) != "string":
+            raise DataError("every row needs a finite time; some are infinite")
     return _parse_dates(series).to_numpy("datetime64[ns]").astype(np.int64)
+
+
+def _numbers(series: pd.Series) -> np.ndarray:
+    """Read numbers or texts as float64 ``(n_rows,)``, NaN for what is none and infinite beyond all floats."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(series.astype(object), errors="coerce").to_numpy(np.float64)
+    except OverflowError:
+        return np.full(len(series), np.inf)
 
 
 def _parse_dates(series: pd.Series) -> pd.Series:
@@ -51,5 +70,5 @@ def _parse_dates(series: pd.Series) -> pd.Series:
             except (ValueError, TypeError, UserWarning, OverflowError):
                 continue
     raise DataError(
-        f"times must be numbers or dates of one format such as 2024-01-31, not {series.iloc[0]!r}"
+        f"times must be numbers or dates of one format such as 2024-01-31, not {shown(series.iloc[0])}"
     )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
+from spaces.shown import shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -88,7 +90,9 @@ class Block:
             return np.asarray(np.log1p(_counted(frame[self.name], self.size)))
         values = _as_numbers(frame[list(self.columns)], self.name)
         if self.kind in ("tokens", "counts") and np.nanmin(values, initial=0.0) < 0:
-            raise BlockError(f"{self.kind} must be at least 0, and {self.name!r} holds {np.nanmin(values):g}")
+            raise BlockError(
+                f"{self.kind} must be at least 0, and {shown(self.name)} holds {np.nanmin(values):g}"
+            )
         if self.kind == "tokens":
             values = np.nan_to_num(values)
             return np.where(values < self.n_tokens, np.floor(values), 0.0).astype(np.float32)
@@ -140,9 +144,15 @@ def frame_of(arrays: Mapping[str, Any]) -> pd.DataFrame:
     held = {str(name): np.asarray(array) for name, array in arrays.items()}
     n_rows = {name: array.shape[0] if array.ndim else None for name, array in held.items()}
     if not held or None in n_rows.values() or len(set(n_rows.values())) > 1:
-        raise BlockError(f"arrays must be some and have equally many rows, got {n_rows or 'none'}")
+        raise BlockError(
+            f"arrays must be some and have equally many rows, got {shown(n_rows) if n_rows else 'none'}"
+        )
     parts = []
     for name, array in held.items():
+        if array.dtype.kind == "V":
+            raise BlockError(
+                f"arrays must hold numbers, text or dates, and {shown(name)} holds {array.dtype}"
+            )
         names = [name] if array.ndim == 1 else list(placed(name, array.shape[1:]))
         parts.append(pd.DataFrame(array.reshape(len(array), len(names)), columns=names))
     return pd.concat(parts, axis=1)
@@ -167,9 +177,11 @@ def find_blocks(frame: pd.DataFrame, asked: Mapping[str, str]) -> tuple[Block, .
     for name, kind in asked.items():
         known = [*groups, *map(str, frame.columns)]
         if kind not in KINDS:
-            raise BlockError(f"an input is one of {', '.join(KINDS)}, got {kind!r} for {name!r}")
+            raise BlockError(f"an input is one of {', '.join(KINDS)}, got {shown(kind)} for {shown(name)}")
         if name not in (map(str, frame.columns) if kind == "text" else groups):
-            raise BlockError(f"an input must be one of {', '.join(known[:8])}, got {name!r} as {kind}")
+            raise BlockError(
+                f"an input must be one of {', '.join(map(shown, known[:8]))}, got {shown(name)} as {kind}"
+            )
     found = [Block(name, "text", (N_BUCKETS,), ()) for name, kind in asked.items() if kind == "text"]
     for name, index in groups.items():
         kind = asked.get(name, {2: "sequence", 3: "image"}.get(len(index), "columns"))
@@ -197,7 +209,7 @@ def _groups(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 def _block(frame: pd.DataFrame, name: str, index: tuple[int, ...], kind: BlockKind) -> Block:
     if len(index) not in _RANKS[kind]:
-        raise BlockError(f"{name!r} cannot be read as {kind}: its arrays have the shape {index}")
+        raise BlockError(f"{shown(name)} cannot be read as {kind}: its arrays have the shape {index}")
     if kind == "image":
         return Block(name, kind, (*index, 1) if len(index) == 2 else index, index)
     if kind == "sequence":
@@ -212,7 +224,7 @@ def _as_numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
     try:
         values = frame.to_numpy(dtype=np.float32, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise BlockError(f"the columns of {name!r} must hold numbers: {error}") from None
+        raise BlockError(f"the columns of {shown(name)} must hold numbers: {error}") from None
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
 

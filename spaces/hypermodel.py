@@ -49,7 +49,7 @@ def load_build(path: str) -> Build:
         If there is no such module or attribute, or it cannot be called.
     """
     module_name, _, name = path.partition(":")
-    if not module_name or not name:
+    if not module_name or not name or module_name.startswith("."):
         raise HypermodelError(f"a model must be named package.module:function, got {path!r}")
     try:
         found: Any = importlib.import_module(module_name)

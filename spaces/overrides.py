@@ -247,6 +247,8 @@ def _admit(parameter: Parameter, value: Any, extra: Extra | None = None) -> Valu
     if isinstance(parameter, Int):
         if not isinstance(value, int) or not is_whole(value):
             raise SpaceError(f"the value must be a whole number, got {value!r}")
+        if abs(value) > 2**53:
+            raise SpaceError(f"the value must be within 2**53 of 0, got {value!r}")
     elif not is_number(value):
         raise SpaceError(f"the value must be a finite number, got {value!r}")
     if parameter.log and value <= 0:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from spaces.blocks import Block as Block
 from spaces.blocks import BlockError, find_blocks
+from spaces.shown import shown
+from spaces.values import SchemaError as SchemaError
+from spaces.values import floats, is_blank, unparsed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SLOT_SIZES = (2, 4, 8, 16, 32)
+_MOST_CELLS = 2**22  # read at once
+_Key = TypeVar("_Key", str, int)
 LARGEST_NUMBER = 1e37  # differences of two such numbers still fit into float32
-
-
-class SchemaError(ValueError):
-    """A frame does not have the declared format."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,18 @@ class Schema:
             If a column name occurs twice, a column holds values that are neither numbers nor text nor
             dates, or columns are not what `inputs` says.
         """
-        named = _named(frame)
-        blocks = find_blocks(frame.set_axis(list(named), axis=1), inputs or {})
+        place = _placed(frame)
+        blocks = find_blocks(frame.set_axis(list(place), axis=1), inputs or {})
         apart = {name for block in blocks for name in block.sources}
-        rest = (_infer_column(name, s, max_slots) for name, s in named.items() if name not in apart)
-        return cls((*_columns_of(blocks), *rest), blocks)
+        rest = {name: i for name, i in place.items() if name not in apart}
+        dtypes = list(frame.dtypes)
+        plain = {name: i for name, i in rest.items() if _is_plain(dtypes[i])}
+        numbers = dict(_infer_numbers(frame, plain))
+        columns = (
+            numbers[name] if name in numbers else _infer_column(name, frame.iloc[:, i], max_slots)
+            for name, i in rest.items()
+        )
+        return cls((*_columns_of(blocks), *columns), blocks)
 
     def read(self, frame: pd.DataFrame) -> Table:
         """Turn a frame into arrays; the order of its columns and further columns do not matter.
@@ -160,19 +168,26 @@ class Schema:
             If columns are missing, or a number column holds text.
         """
         wanted = [*(n for block in self.blocks for n in block.sources), *(c.name for c in self.plain)]
-        series = _named(frame, set(wanted))
-        absent = [name for name in wanted if name not in series]
+        place = _placed(frame, set(wanted))
+        absent = [name for name in wanted if name not in place]
         if absent:
             raise SchemaError(f"every column of the schema must be present; missing: {_listed(absent)}")
         numbers = np.empty((len(frame), len(self.numbers)), np.float32)
         codes = np.empty((len(frame), len(self.categories)), np.int32)
         numbers[:, : self.n_placed] = self._read_blocks(frame)
+        plain: dict[int, int] = {}
+        dtypes = list(frame.dtypes)
         for i, column in enumerate(self.numbers[self.n_placed :], self.n_placed):
-            values = _floats(column.name, series[column.name], column.is_datetime)
-            with np.errstate(over="ignore"):
-                numbers[:, i] = np.clip(values - column.anchor, -LARGEST_NUMBER, LARGEST_NUMBER)
+            if _is_plain(dtypes[place[column.name]]):
+                plain[i] = place[column.name]
+            else:
+                values = floats(column.name, frame.iloc[:, place[column.name]], column.is_datetime)
+                numbers[:, i] = _anchored(values, column.anchor)
+        anchors = np.array([column.anchor for column in self.numbers])
+        for own, found in _in_parts(frame, plain):
+            numbers[:, own] = _anchored(found, anchors[own])
         for i, column in enumerate(self.categories):
-            codes[:, i] = _codes(column, series[column.name])
+            codes[:, i] = _codes(column, frame.iloc[:, place[column.name]])
         return Table(numbers, codes)
 
     def _read_blocks(self, frame: pd.DataFrame) -> np.ndarray:
@@ -187,7 +202,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        columns = [asdict(c) | {"categories": list(c.categories)} for c in self.plain]
+        columns = [vars(c) | {"categories": list(c.categories)} for c in self.plain]
         blocks = {"blocks": [block.to_json() for block in self.blocks]} if self.blocks else {}
         return {"columns": columns, **blocks}
 
@@ -205,16 +220,49 @@ def _columns_of(blocks: tuple[Block, ...]) -> tuple[Column, ...]:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(map(repr, names[:8])) + more
+    return ", ".join(map(shown, names[:8])) + more
 
 
-def _named(frame: pd.DataFrame, wanted: set[str] | None = None) -> dict[str, pd.Series]:
-    """Return the (wanted) columns by the text of their name; refuse a name that occurs twice."""
+def _placed(frame: pd.DataFrame, wanted: set[str] | None = None) -> dict[str, int]:
+    """Return the places of the (wanted) columns by the text of their name; refuse one that occurs twice."""
     names = [str(name) for name in frame.columns]
     twice = sorted(n for n, times in Counter(names).items() if times > 1 and (wanted is None or n in wanted))
     if twice:
-        raise SchemaError(f"column names must be unique; occurring twice: {', '.join(map(repr, twice))}")
-    return {n: frame.iloc[:, i] for i, n in enumerate(names) if wanted is None or n in wanted}
+        raise SchemaError(f"column names must be unique; occurring twice: {_listed(twice)}")
+    return {n: i for i, n in enumerate(names) if wanted is None or n in wanted}
+
+
+def _is_plain(dtype: object) -> bool:
+    """Whether a column is an array of numbers or booleans, of which many are read at once."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
+def _in_parts(frame: pd.DataFrame, place: Mapping[_Key, int]) -> Iterator[tuple[list[_Key], np.ndarray]]:
+    """Yield plain columns as float64 ``(n_rows, n_some)``, NaN where missing or infinite, with their keys."""
+    keys, n_each = list(place), max(1, _MOST_CELLS // max(len(frame), 1))
+    for start in range(0, len(keys), n_each):
+        some = keys[start : start + n_each]
+        values = frame.iloc[:, [place[key] for key in some]].to_numpy(np.float64, copy=True)
+        values[~np.isfinite(values)] = np.nan
+        yield some, values
+
+
+def _infer_numbers(frame: pd.DataFrame, place: Mapping[str, int]) -> Iterator[tuple[str, Column]]:
+    """Yield plain columns by name."""
+    for names, values in _in_parts(frame, place):
+        is_missing = np.isnan(values)
+        low = np.where(is_missing, np.inf, values).min(axis=0, initial=np.inf)
+        high = np.where(is_missing, -np.inf, values).max(axis=0, initial=-np.inf)
+        is_far = (low > 0) | (high < 0)  # as are all that need an anchor
+        for i, name in enumerate(names):
+            anchor = _anchor(values[~is_missing[:, i], i]) if is_far[i] else 0.0
+            yield name, Column(name, "number", bool(is_missing[:, i].any()), anchor=anchor)
+
+
+def _anchored(values: np.ndarray, anchor: float | np.ndarray) -> np.ndarray:
+    """Return values less their anchor, within the largest numbers."""
+    with np.errstate(over="ignore"):
+        return np.clip(values - anchor, -LARGEST_NUMBER, LARGEST_NUMBER)
 
 
 def _infer_column(name: str, series: pd.Series, max_slots: int) -> Column:
@@ -226,7 +274,7 @@ def _infer_column(name: str, series: pd.Series, max_slots: int) -> Column:
         is_missing = bool((which < 0).any())
         n_slots = _n_slots(len(categories) + 1 + is_missing, max_slots)
         return Column(name, "category", is_missing, categories=categories, n_slots=n_slots)
-    values = _floats(name, series, form == "datetime")
+    values = floats(name, series, form == "datetime")
     present = values[~np.isnan(values)]
     is_missing = present.size < values.size
     return Column(name, "number", is_missing, anchor=_anchor(present), is_datetime=form == "datetime")
@@ -241,7 +289,7 @@ def _form(name: str, series: pd.Series) -> Literal["number", "datetime", "text"]
     if isinstance(dtype, pd.CategoricalDtype):
         return "text"
     if types.is_complex_dtype(dtype):
-        raise SchemaError(f"column {name!r} must hold numbers, text or dates, not complex numbers")
+        raise SchemaError(f"column {shown(name)} must hold numbers, text or dates, not complex numbers")
     if types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype) or types.is_timedelta64_dtype(dtype):
         return "number"
     if types.is_datetime64_any_dtype(dtype):
@@ -254,64 +302,9 @@ def _form(name: str, series: pd.Series) -> Literal["number", "datetime", "text"]
     try:
         distinct = pd.Series(series.dropna().unique(), dtype=object)
     except TypeError as error:
-        raise SchemaError(f"column {name!r} must hold numbers, text or dates: {error}") from None
-    present = distinct[~_is_blank(distinct)]
-    return "number" if len(present) and not _unparsed(present).any() else "text"
-
-
-def _is_blank(series: pd.Series) -> np.ndarray:
-    """Mark missing values; the empty text counts as missing, as it does in a CSV file."""
-    is_empty = np.array([isinstance(v, str) and not v for v in series.astype(object)], dtype=bool)
-    return np.asarray(series.isna().to_numpy(bool) | is_empty, dtype=bool)
-
-
-def _unparsed(series: pd.Series) -> np.ndarray:
-    """Mark values of an object or text column that are no numbers (``nan`` is none)."""
-    import pandas as pd
-
-    return pd.to_numeric(series.astype(object), errors="coerce").isna().to_numpy(bool)
-
-
-def _floats(name: str, series: pd.Series, is_datetime: bool) -> np.ndarray:
-    """Read a column as float64 ``(n_rows,)``, NaN where missing or infinite."""
-    import pandas as pd
-    from pandas.api import types
-
-    dtype = series.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        series = series.astype(object)
-    elif types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype):
-        values = series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-        values[~np.isfinite(values)] = np.nan
-        return values
-    if is_datetime or types.is_datetime64_any_dtype(series.dtype):
-        return _seconds(name, series)
-    if types.is_timedelta64_dtype(series.dtype):
-        return np.asarray(series.dt.total_seconds(), dtype=np.float64)
-    series = series.astype(object)
-    bad = _unparsed(series) & ~_is_blank(series) & ~series.map(_is_nan_text).to_numpy(bool)
-    if bad.any():
-        raise SchemaError(f"column {name!r} must hold numbers, not {series.iloc[int(bad.argmax())]!r}")
-    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
-def _is_nan_text(value: object) -> bool:
-    """Tell whether a text spells a missing number."""
-    return isinstance(value, str) and value.strip().lower() in ("nan", "na", "n/a", "null", "none", "")
-
-
-def _seconds(name: str, series: pd.Series) -> np.ndarray:
-    """Read dates as seconds since 1970 (UTC), NaN where missing."""
-    import pandas as pd
-
-    moments = pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601")
-    bad = moments.isna().to_numpy(bool) & ~_is_blank(series)
-    if bad.any():
-        raise SchemaError(f"column {name!r} must hold dates, not {series.iloc[int(bad.argmax())]!r}")
-    seconds = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-    return np.asarray(seconds, dtype=np.float64)
+        raise SchemaError(f"column {shown(name)} must hold numbers, text or dates: {error}") from None
+    present = distinct[~is_blank(distinct)]
+    return "number" if len(present) and not unparsed(present).any() else "text"
 
 
 def _anchor(present: np.ndarray) -> float:

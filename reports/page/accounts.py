@@ -25,7 +25,7 @@ def gather(run: Run) -> list[dict[str, Any]]:
         return []
     stored, sign = run.load_json("leakage.json"), -1.0 if is_higher_better(run) else 1.0
     falls = []
-    for score in stored["scores"]:
+    for score in stored.get("scores", []):
         if score["honest"] is None or score["printed"] is None:
             continue
         shares = {s["stage"]: s[_SUBJECTS[score["what"]]] for s in stored["stages"] if s["stage"] != "total"}

@@ -36,6 +36,7 @@ from search.audit.identifiers import find_identifiers
 from search.audit.order import find_moments, find_time
 from search.audit.proxies import find_proxies
 from search.data import Dataset
+from search.roles import check_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,15 +88,21 @@ def audit(
     -------
     tuple of Finding
         The gravest first. Each kind of leak is tested at the level of 1 %, shared among the columns it looks
-        at, and a difference must also matter. Quick models see at most 5,000 rows.
+        at, and a difference must also matter. Quick models see at most 5,000 rows, and of more than 100
+        columns those 100 that say most about the target alone.
 
     Raises
     ------
     AuditError
         If the frame or the holdout do not belong to the dataset.
+    DataError
+        If the frame has no column that is to be kept.
     """
     if holdout is not None and holdout.schema != dataset.schema:
         raise AuditError("the holdout must be read under the schema of the dataset; theirs differ")
+    if frame is not None:
+        for name in keep:
+            check_column(name, frame)
     streams = rng.spawn(5)
     has_blocks, dataset = bool(dataset.schema.blocks), dataset.without_blocks()
     holdout = None if holdout is None else holdout.without_blocks()
@@ -118,12 +125,14 @@ def audit(
     if dataset.n_rows >= FEWEST_ROWS and np.unique(units).size >= quick.N_FOLDS and names:
         n_wanted = quick.n_quick(len(names)) // 2  # its trees try all columns at each split
         rows = quick.draw(dataset.n_rows, n_wanted, streams[1])
-        proxies = find_proxies(quick.sample(dataset, names, units, rows), streams[1])
+        shown = quick.promising(quick.sample(dataset, names, units, rows), streams[1])
+        proxies = find_proxies(shown, streams[1], len(names))
         hiding = {c for f in proxies for c in f.columns}  # beside the answer, no other leak shows
-        seen = tuple(n for n in names if n not in hiding)
+        seen = tuple(n for n in shown.names if n not in hiding)
+        judged = [n for n in names if n not in dates and n not in hiding]
         found += proxies
         found += find_time(dataset, moments, seen, units, streams[2])
-        found += find_groups(dataset, numbers, [n for n in seen if n not in dates], seen, units, streams[3])
+        found += find_groups(dataset, numbers, judged, seen, units, streams[3])
     if holdout is not None:
         found += find_shared(dataset, holdout, names)
         found += find_drift(dataset, holdout, names, streams[4])

@@ -8,9 +8,12 @@ import numpy as np
 
 from search.audit.finding import AuditError
 from search.data import Dataset
+from spaces.values import parsed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_AT_ONCE = 64
 
 
 def exact_numbers(dataset: Dataset, frame: pd.DataFrame | None) -> dict[str, np.ndarray]:
@@ -37,18 +40,24 @@ def exact_numbers(dataset: Dataset, frame: pd.DataFrame | None) -> dict[str, np.
             f"the frame must be the one that the dataset was read from; it has {len(frame)} rows, "
             f"not at least {int(dataset.row_ids.max()) + 1}"
         )
-    exact = (c.name for c in columns if not c.is_datetime)
-    return kept | {name: _values(frame.iloc[dataset.row_ids, place[name]]) for name in exact}
+    exact = [c.name for c in columns if not c.is_datetime]
+    is_plain = [isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in frame.dtypes]
+    plain = [name for name in exact if is_plain[place[name]]]
+    for names in (plain[i : i + _MOST_AT_ONCE] for i in range(0, len(plain), _MOST_AT_ONCE)):
+        values = frame.iloc[dataset.row_ids, [place[name] for name in names]].to_numpy(np.float64)
+        kept |= zip(names, np.where(np.isfinite(values), values, np.nan).T, strict=True)
+    others = [name for name in exact if not is_plain[place[name]]]
+    return kept | {name: _values(frame.iloc[dataset.row_ids, place[name]]) for name in others}
 
 
 def _values(series: pd.Series) -> np.ndarray:
     """Return the numbers of a column, NaN where missing or infinite."""
-    import pandas as pd
     from pandas.api import types
 
-    if not types.is_numeric_dtype(series.dtype):
-        series = pd.to_numeric(series.astype(object), errors="coerce")
-    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if types.is_numeric_dtype(series.dtype):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values = parsed(series.astype(object))
     return np.where(np.isfinite(values), values, np.nan)
 
 

@@ -16,7 +16,7 @@ from search.data import Dataset
 FEWEST_GROUPS = 2 * N_FOLDS
 IN_RUNS = 0.5  # of the runs that the values would have in random order
 RELEVANT = 0.10  # of what the model explains, lost when groups are held out whole
-_MOST, _MOST_GROUPS = 4, 100
+_MOST, _MOST_GROUPS, _MOST_CANDIDATES = 4, 100, 100
 _FEW_TREES, _MANY_TREES, _N_REPEATS = 4, 10, 2
 
 
@@ -73,9 +73,11 @@ def find_groups(
     """
     if dataset.groups is not None:
         return ()
-    codes = {name: _group_codes(dataset, numbers, name) for name in candidates}
+    place = {c.name: i for i, c in enumerate(dataset.schema.categories)}
+    codes = {name: _group_codes(dataset, numbers, name, place) for name in candidates}
     grouping = {name: g for name, g in codes.items() if g is not None}
-    samples = {name: _sample(dataset, g, names, units, rng) for name, g in grouping.items()}
+    n_grouping, grouping = len(grouping), _likeliest(grouping, dataset.y)
+    samples = _samples(dataset, grouping, names, units, rng)
     ranked = sorted(grouping, key=lambda n: -_likeness(samples[n], grouping[n]))[:_MOST]
     found = []
     for name in ranked:
@@ -84,16 +86,39 @@ def find_groups(
         if not _compare(s, name, groups, runs <= IN_RUNS, 1, _FEW_TREES, rng).is_relevant(RELEVANT / 2):
             continue
         compared = _compare(s, name, groups, runs <= IN_RUNS, _N_REPEATS, _MANY_TREES, rng)
-        if compared.is_relevant(RELEVANT) and compared.p < ALPHA / len(grouping):
+        if compared.is_relevant(RELEVANT) and compared.p < ALPHA / n_grouping:
             found.append(_finding(name, int(grouping[name].max()) + 1, runs, compared, s.n_rows))
     return tuple(found)
 
 
-def _group_codes(dataset: Dataset, numbers: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+def _likeliest(grouping: dict[str, np.ndarray], y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return at most 100 of the candidates: those whose rows have the most similar targets."""
+    if len(grouping) <= _MOST_CANDIDATES:
+        return grouping
+    likeness = {name: _intraclass(y, groups) for name, groups in grouping.items()}
+    ranked = sorted(grouping, key=lambda name: -likeness[name])[:_MOST_CANDIDATES]
+    return {name: grouping[name] for name in grouping if name in set(ranked)}
+
+
+def _samples(
+    dataset: Dataset,
+    grouping: Mapping[str, np.ndarray],
+    names: tuple[str, ...],
+    units: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, quick.Sample]:
+    """Return the rows for quick models of each candidate; where they are all rows, one sample serves all."""
+    if dataset.n_rows > quick.n_quick(len(names)):
+        return {name: _sample(dataset, groups, names, units, rng) for name, groups in grouping.items()}
+    return dict.fromkeys(grouping, quick.sample(dataset, names, units, np.arange(dataset.n_rows)))
+
+
+def _group_codes(
+    dataset: Dataset, numbers: Mapping[str, np.ndarray], name: str, place: Mapping[str, int]
+) -> np.ndarray | None:
     """Return the groups of the rows ``(n_rows,)``, each missing value alone; ``None`` if it has none."""
-    texts = [c.name for c in dataset.schema.categories]
-    if name in texts:
-        code = dataset.table.codes[:, texts.index(name)].astype(np.float64)
+    if name in place:
+        code = dataset.table.codes[:, place[name]].astype(np.float64)
         values = np.where(code == 0, np.nan, code)
     else:
         values = numbers[name]
@@ -122,8 +147,6 @@ def _sample(
 ) -> quick.Sample:
     """Return rows for quick models: groups in random order until there are enough, large ones thinned."""
     n_wanted = quick.n_quick(len(names))
-    if dataset.n_rows <= n_wanted:
-        return quick.sample(dataset, names, units, np.arange(dataset.n_rows))
     n_each = max(2, n_wanted // min(int(groups.max()) + 1, _MOST_GROUPS))
     rows = rng.permutation(dataset.n_rows)
     rank_of_group = rng.permutation(int(groups.max()) + 1)
@@ -136,8 +159,12 @@ def _sample(
 
 def _likeness(s: quick.Sample, groups: np.ndarray) -> float:
     """Return how alike rows of a group are: the mean intraclass correlation of columns and targets."""
-    g = quick.compact(groups[s.rows])
-    values = np.column_stack([s.X, s.y]).astype(np.float64)
+    return _intraclass(np.column_stack([s.X, s.y]), quick.compact(groups[s.rows]))
+
+
+def _intraclass(values: np.ndarray, g: np.ndarray) -> float:
+    """Return the mean intraclass correlation of columns ``(n_rows, n_columns)`` under groups 0, 1, ..."""
+    values = values.astype(np.float64)
     values = np.nan_to_num(values - quick.column_means(values))
     scale = values.std(axis=0)
     values = (values / np.where(scale > 0, scale, 1.0))[:, scale > 0]

@@ -103,7 +103,7 @@ def _tail_of_coincidences(values: np.ndarray) -> tuple[float, float]:
     as equal pairs, so the pairs within w steps give the expected number of equal pairs: their count / (2 w).
     The observed number is compared with Poisson's law.
     """
-    from scipy import stats
+    from scipy import special
 
     ordered = np.sort(values)
     steps = np.diff(ordered)
@@ -115,7 +115,7 @@ def _tail_of_coincidences(values: np.ndarray) -> tuple[float, float]:
     n_equal = int((last_equal - np.arange(1, ordered.size + 1)).sum())
     n_close = int((np.searchsorted(ordered, ordered + _REACH, side="right") - last_equal).sum())
     expected = n_close / (2.0 * _REACH)
-    return float(stats.poisson.cdf(n_equal, expected)), expected
+    return float(special.pdtr(n_equal, expected)), expected
 
 
 def _is_called_identifier(name: str) -> bool:

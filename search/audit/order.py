@@ -62,8 +62,9 @@ class Growth:
 def find_moments(dataset: Dataset, numbers: Mapping[str, np.ndarray]) -> tuple[Moments, ...]:
     """Return the columns that may tell the time: dates, and whole numbers that never turn down the table."""
     found = []
+    place = {c.name: i for i, c in enumerate(dataset.schema.categories)}
     for column in dataset.schema.columns:
-        values, is_date = _moments(dataset, numbers, column)
+        values, is_date = _moments(dataset, numbers, column, place)
         if values is None or np.unique(values[~np.isnan(values)]).size < FEWEST_MOMENTS:
             continue
         in_order = values[np.argsort(dataset.row_ids, kind="stable")]
@@ -75,15 +76,15 @@ def find_moments(dataset: Dataset, numbers: Mapping[str, np.ndarray]) -> tuple[M
 
 
 def _moments(
-    dataset: Dataset, numbers: Mapping[str, np.ndarray], column: Column
+    dataset: Dataset, numbers: Mapping[str, np.ndarray], column: Column, place: Mapping[str, int]
 ) -> tuple[np.ndarray | None, bool]:
     """Return the values of a column that could be moments, and whether they are dates."""
     if column.kind == "category":
         moments = _dates(column.categories)
         if moments is None:
             return None, False
-        place = [c.name for c in dataset.schema.categories].index(column.name)
-        return np.concatenate([[np.nan], moments, [np.nan]])[dataset.table.codes[:, place]], True
+        codes = dataset.table.codes[:, place[column.name]]
+        return np.concatenate([[np.nan], moments, [np.nan]])[codes], True
     values = numbers[column.name]
     return (values, column.is_datetime) if column.is_datetime or is_whole(values) else (None, False)
 

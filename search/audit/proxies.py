@@ -15,13 +15,15 @@ ROUNDING = 1e-9  # share of the variance below which all are the same: a copy of
 _N_REPEATS, _N_TREES, _MOST = 2, 12, 4
 
 
-def find_proxies(sample: Sample, rng: np.random.Generator) -> tuple[Finding, ...]:
+def find_proxies(sample: Sample, rng: np.random.Generator, n_columns: int = 0) -> tuple[Finding, ...]:
     """Report columns that predict the target too well on their own.
 
     A proxy leaves at most 10 % of the target's variance (1 %: an error), at most half of what all other
     columns leave without it, surely less over folds (corrected for the number of columns), and the other
     columns add little to it: together they do not halve what it leaves. A strong but ordinary feature fails
     the last. Columns whose own predictions correlate above 0.99 are copies, judged without one another.
+
+    `n_columns` is how many the sample's columns were chosen from, where there were more.
     """
     if len(sample.names) < 2:
         return ()
@@ -37,7 +39,7 @@ def find_proxies(sample: Sample, rng: np.random.Generator) -> tuple[Finding, ...
     found = []
     for i in suspects:
         is_copy = np.array([j == i or _correlation(alone[i], alone[j]) >= COPY for j in range(len(alone))])
-        found += _judged(sample, i, is_copy, rng)
+        found += _judged(sample, i, is_copy, rng, max(n_columns, len(sample.names)))
     return tuple(found)
 
 
@@ -48,7 +50,9 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b) / size if size > 0 else 0.0
 
 
-def _judged(sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Generator) -> list[Finding]:
+def _judged(
+    sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Generator, n_columns: int
+) -> list[Finding]:
     """Compare one column alone, all others without it, and all together."""
     one, rest, together, differences = 0.0, 0.0, 0.0, []
     for _ in range(_N_REPEATS):
@@ -64,7 +68,7 @@ def _judged(sample: Sample, column: int, is_copy: np.ndarray, rng: np.random.Gen
         differences += [(by_rest - by_one)[fold_of_row == k].mean() for k in np.unique(fold_of_row)]
     p = quick.tail_of_folds(np.array(differences), 1.0 / (N_FOLDS - 1))
     is_alone_enough = one <= SUSPECT and together > HALF * one - ROUNDING
-    if not is_alone_enough or one > HALF * rest or p >= ALPHA / len(sample.names):
+    if not is_alone_enough or one > HALF * rest or p >= ALPHA / n_columns:
         return []
     return [_finding(sample, column, one, rest, together)]
 

@@ -1,5 +1,6 @@
 """Malformed configuration files: values of every key, files that are no TOML, overrides of the space."""
 
+# ruff: noqa: E501 - a case is a line
 from __future__ import annotations
 
 from pathlib import Path

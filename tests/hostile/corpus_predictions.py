@@ -1,5 +1,6 @@
 """Malformed rows to predict or to evaluate, and damaged run folders. All lie beside a folder ``run``."""
 
+# ruff: noqa: E501 - a case is a line
 from __future__ import annotations
 
 import json

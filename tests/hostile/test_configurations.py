@@ -1,5 +1,6 @@
 """Malformed configurations are refused in one line before anything is trained or written."""
 
+# ruff: noqa: E501 - a case is a line
 from __future__ import annotations
 
 import pytest

@@ -49,7 +49,7 @@ def test_none_is_text_unless_the_rest_is_numbers(tmp_path) -> None:
         ("t.csv", b"", "the file is empty"),
         ("t.csv", b"a,b\n", "no rows or no columns"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", "cannot read .*Expected 2 fields"),
-        ("t.csv", b"\xff\xfe\xfa,b\n1,2\n", "cannot read .*utf-8"),
+        ("t.csv", b"\xff\xfe\xfa,b\n1,2\n", "cannot read .*UTF-8"),
         ("t.parquet", b"nonsense", "cannot read"),
         ("t.csv.gz", b"nonsense", "cannot read"),
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-6], "cannot read"),
@@ -91,3 +91,15 @@ def test_demos(name: str, kind: str, n_outputs: int) -> None:
 def test_unknown_demo() -> None:
     with pytest.raises(DataError, match=r"a demo is one of .*, not 'titanic'"):
         demo("titanic")
+
+
+def test_a_header_tells_the_fields_of_all_rows(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match="no longer than the header of 2 fields"):
+        read_table(path)
+    path.write_text("a,b,a\n1,2,3\n")
+    with pytest.raises(DataError, match="unique; 'a' occurs 2 times"):
+        read_table(path)
+    path.write_text('\n"a,\n1",b\r1,2\r', newline="")
+    assert list(read_table(path)) == ["a,\n1", "b"]

@@ -345,3 +345,14 @@ def test_the_sealed_rows_are_the_last_in_time() -> None:
 def test_the_sealed_share_is_checked(fraction: float) -> None:
     with pytest.raises(SplitError, match="between 0 and 1"):
         seal(rows_of(20), fraction, rng())
+
+
+def test_more_models_than_anyone_wants_are_refused() -> None:
+    with pytest.raises(SplitError, match="at most 10,000 models, not 5 times 1000000000"):
+        make_folds(rows_of(40), n_splits=5, n_repeats=10**9, rng=np.random.default_rng(0))
+
+
+def test_damaged_splits_are_named(tmp_path) -> None:
+    (tmp_path / "splits.npz").write_bytes(b"garbage")
+    with pytest.raises(SplitError, match="splits must be whole"):
+        Folds.load(tmp_path / "splits.npz")

@@ -101,3 +101,17 @@ def test_text_in_a_target_of_numbers_is_one_line() -> None:
             coded(frame, task)
     with pytest.raises(DataError, match="0 or 1"):
         coded(pd.DataFrame({"y": [0, 2], "w": [0, 1]}), Task("multilabel", ("y", "w")))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([2**60 + i for i in range(5)], "must differ as 64-bit floats"),
+        ([10**400 + i for i in range(5)], "must differ as 64-bit floats"),
+        ([1e300, 0.5, 2.0], "must lie within 1e\\+37"),
+        ([1e-300, 2e-300, 3e-301], "spread by more than 1e-37"),
+    ],
+)
+def test_numbers_that_floats_do_not_hold(values: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_targets(pd.DataFrame({"y": values}), None)
