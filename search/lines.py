@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def text_of(record: Mapping[str, Any]) -> str:
+    """One record as a line that ends with the CRC-32 of what stands before it, as a last key ``crc32``."""
+    text = json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
+    comma = ", " if len(record) else ""
+    return f'{text[:-1]}{comma}"crc32": {zlib.crc32(text.encode())}}}\n'
+
+
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append one record and wait until it is on the disk; a torn last line is cut off before."""
-    line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+    line = text_of(record)
     with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         _cut_torn_end(file)
         file.write(line.encode())
@@ -52,7 +60,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     LinesError
-        If a line that was written whole is not a JSON object.
+        If a line that was written whole is not a JSON object, or not what was written.
     """
     if not path.exists():
         return []
@@ -67,4 +75,11 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict):
         raise LinesError(f"{path}, line {number}: must be a JSON object, found {line[:40]!r}")
+    checksum = record.pop("crc32", None)
+    if checksum is not None and checksum != zlib.crc32(_before_checksum(line)):
+        raise LinesError(f"{path}, line {number}: must be as it was written, and was altered since")
     return record
+
+
+def _before_checksum(line: bytes) -> bytes:
+    return line[: line.rfind(b'"crc32": ')].removesuffix(b", ") + b"}"

@@ -298,8 +298,7 @@ class Run:
 
     def rewrite_trials(self, trials: Iterable[Trial]) -> None:
         """Replace the records of all trials, in this order."""
-        records = (json.dumps(trial.to_json(), ensure_ascii=False, allow_nan=False) for trial in trials)
-        self.save_text("trials.jsonl", "".join(f"{record}\n" for record in records))
+        self.save_text("trials.jsonl", "".join(lines.text_of(trial.to_json()) for trial in trials))
 
     def weights(self, number: int) -> dict[str, "np.ndarray[Any, Any]"]:
         """The stored weight arrays of trial `number`."""

@@ -6,15 +6,17 @@ lambda or a function of ``__main__``, is trained in its own process by `search.k
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
+from spaces.build_path import Build, HypermodelError
+from spaces.build_path import import_path as import_path
+from spaces.build_path import load_build as load_build
 from spaces.compiled import Compiled, read_compiled
 from spaces.exchange import from_keras_tuner, merge, stepped
 from spaces.inputs import features
@@ -28,59 +30,11 @@ from spaces.training import training_extras
 if TYPE_CHECKING:
     import keras
 
-Build: TypeAlias = Callable[[Any], Any]
 Asked: TypeAlias = dict[str, tuple[Parameter, Condition | None]]
 
 MOST_WALKS = 500
 N_RANDOM_WALKS = 20
 MOST_BRANCHES = 16  # values of a whole number that decides what else is asked for
-
-
-class HypermodelError(ValueError):
-    """A user's model cannot be found, built or trained; the message is one line."""
-
-
-def load_build(path: str) -> Build:
-    """The build function at ``package.module:name``; a HyperModel, or a class of one, gives its ``build``.
-
-    Raises
-    ------
-    HypermodelError
-        If there is no such module or attribute, or it cannot be called.
-    """
-    module_name, _, name = path.partition(":")
-    if not module_name or not name or module_name.startswith("."):
-        raise HypermodelError(f"a model must be named package.module:function, got {path!r}")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise HypermodelError(f"the module of {path!r} must be importable: {error}") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise HypermodelError(f"the module {module_name!r} must have what is named, got {name!r}")
-        found = getattr(found, part)
-    if inspect.isclass(found):
-        found = found()
-    build = getattr(found, "build", found)
-    if not callable(build):
-        raise HypermodelError(f"a model must be a function or a HyperModel, got {build!r} for {path!r}")
-    return build  # type: ignore[no-any-return]
-
-
-def import_path(build: Build) -> str:
-    """Where a build function can be imported from, as ``module:name``.
-
-    Raises
-    ------
-    HypermodelError
-        If it cannot be: a lambda, a local function, or one of ``__main__``.
-    """
-    module, name = getattr(build, "__module__", ""), getattr(build, "__qualname__", "")
-    if not module or not name or module == "__main__" or "<" in name:
-        raise HypermodelError(
-            f"a model for another process must be a function of an importable module, got {build!r}"
-        )
-    return f"{module}:{name}"
 
 
 @final
@@ -323,14 +277,25 @@ def _is_short(parameter: Parameter) -> bool:
 
 
 def _walk(build: Build, values: Config) -> tuple[Space, Config]:
+    """What a call asks for; a call that fails counts as far as it came, one that asked for nothing not.
+
+    A configuration that cannot be built fails as a trial, and the others are tried.
+    """
+    trial, table, failure = DefinedByRun(values, is_open=True), _open_table(values), None
+    try:
+        build(trial if is_trial_style(build) else table)
+    except (HypermodelError, SpaceError):
+        raise
+    except Exception as error:
+        failure = error
     if is_trial_style(build):
-        trial = DefinedByRun(values, is_open=True)
-        build(trial)
-        return Space({name: parameter for name, (parameter, _) in trial.asked.items()}), trial.params
-    table = _open_table(values)
-    build(table)
-    space = from_keras_tuner(table)
-    return space, {name: table.values[name] for name in space.parameters if name in table.values}
+        space, found = Space({name: parameter for name, (parameter, _) in trial.asked.items()}), trial.params
+    else:
+        space = from_keras_tuner(table)
+        found = {name: table.values[name] for name in space.parameters if name in table.values}
+    if failure is not None and not space.names:
+        raise HypermodelError(f"a model must be built by its function, got {_named(failure)}") from failure
+    return space, found
 
 
 def _open_table(values: Mapping[str, Any]) -> Any:
@@ -386,6 +351,10 @@ def _arranged(model: Any, given: Mapping[str, Any]) -> Any:
     if sorted(names) != sorted(given):
         raise ValueError(f"its inputs are named {', '.join(names) or 'nothing'}, not {', '.join(given)}")
     return [given[name] for name in names]
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {_line(error)}"
 
 
 def _line(error: Exception) -> str:

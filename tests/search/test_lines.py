@@ -60,3 +60,18 @@ def test_damage_elsewhere_is_named(tmp_path: Path) -> None:
 def test_plain_unpacks_numpy_and_drops_what_json_lacks() -> None:
     value = {"a": np.float32(0.5), "b": np.array([1, 2]), "c": (np.nan, np.inf, 1.0), 3: np.bool_(True)}
     assert lines.plain(value) == {"a": 0.5, "b": [1, 2], "c": [None, None, 1.0], "3": True}
+
+
+@given(record=st.dictionaries(st.text(), JSON, min_size=1), data=st.data())
+def test_an_altered_line_is_refused_or_unchanged(
+    tmp_path_factory: pytest.TempPathFactory, record: dict, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "x.jsonl"
+    lines.append(path, record)
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, content.rindex(b'"crc32"') - 1))
+    content[place] ^= data.draw(st.integers(1, 127))
+    path.write_bytes(content)
+    if bytes(content).count(b"\n") == 1:
+        with pytest.raises(lines.LinesError, match="line 1"):
+            lines.read(path)

@@ -111,3 +111,19 @@ def test_a_model_that_does_not_fit_the_table_is_told() -> None:
     with pytest.raises(HypermodelError, match="the loss must be that of a regression task"):
         family.training(config, signature)
     assert Choice((False, True)) == family.space(signature).parameters["dropout"]
+
+
+def test_values_that_cannot_be_built_are_part_of_the_space() -> None:
+    def build(hp: Any) -> Any:
+        if hp.Choice("mode", ["good", "bad"]) == "bad":
+            raise RuntimeError("cannot be built")
+        hp.Int("units", 1, 3)
+
+    space = space_of_build(build)
+    assert space.parameters["mode"] == Choice(("good", "bad")) and "units" in space.parameters
+
+    def never(hp: Any) -> Any:
+        raise RuntimeError("no\nlines")
+
+    with pytest.raises(HypermodelError, match="must be built by its function, got RuntimeError: no lines"):
+        space_of_build(never)
