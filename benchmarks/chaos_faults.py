@@ -21,19 +21,30 @@ MODEL = """
 import time
 import keras
 
+class Bad(keras.layers.Layer):
+    def __init__(self, mode):
+        super().__init__()
+        self.mode = mode
+
+    def call(self, x):
+        if self.mode == "hangs":
+            time.sleep(10_000)
+        if self.mode == "eats":
+            self.held = [bytearray(b"x" * 2**20) for _ in range(4_000)]
+        return x
+
+    def compute_output_shape(self, shape):
+        return shape
+
 def build(hp):
     mode = hp.Choice("mode", ["good", "raises", "hangs", "nan", "eats"])
-    hp.Int("again", 1, 3)
+    units = hp.Int("units", 3, 5)
     if mode == "raises":
         raise RuntimeError("this model cannot be built")
-    if mode == "hangs" and TRAINING:
-        time.sleep(10_000)
-    if mode == "eats" and TRAINING:
-        build.held = [bytearray(b"x" * 2**20) for _ in range(4_000)]
-    rate = float("nan") if mode == "nan" else 0.01
-    layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
-    model = keras.Sequential(layers)
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss="binary_crossentropy")
+    layers = [keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
+    model = keras.Sequential([Bad(mode), *layers] if mode in ("hangs", "eats") else layers)
+    rate = 1e30 if mode == "nan" else 0.01
+    model.compile(optimizer=keras.optimizers.SGD(rate), loss="binary_crossentropy")
     return model
 """
 
@@ -125,9 +136,7 @@ def jumped(folder: Path, n_times: int) -> Result:
 
 def bad_models(folder: Path, n_times: int) -> Result:
     """A model that raises, hangs, diverges or eats memory, between good ones."""
-    (folder / "bad_model.py").write_text(
-        MODEL.replace("TRAINING", "__import__('multiprocessing').current_process().name != 'MainProcess'")
-    )
+    (folder / "bad_model.py").write_text(MODEL)
     from search.records import Run
 
     command = words(table_in(folder), folder / "run", "--model", "bad_model:build", "--sampler", "grid")

@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from search.proposers.halving import Halving
 from search.proposers.seam import (
+    MOST_ASKED,
     N_STARTUP_TRIALS,
     Proposal,
     ProposerError,
@@ -167,7 +168,7 @@ class KerasTunerProposer:
     def _take_up(self) -> None:
         """Propose again what an earlier process asked for and never told; fail what was taken up before."""
         for trial in sorted(self._oracle.ongoing_trials.values(), key=lambda trial: int(trial.trial_id)):
-            if self._n_asked[trial.trial_id] < 2:
+            if self._n_asked[trial.trial_id] < MOST_ASKED:
                 self._again.append(self._propose(trial))
                 continue
             trial.status = "FAILED"

@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 from search.proposers.evolution import EvolutionPlan
 from search.proposers.plans import GridPlan, Plan, SobolPlan, Told
 from search.proposers.seam import (
+    MOST_ASKED,
     N_STARTUP_TRIALS,
     Proposal,
     ProposerError,
@@ -52,22 +53,18 @@ class OptunaProposer:
         enqueue: Sequence[Config],
     ) -> None:
         _check_sampler(sampler)
-        for config in enqueue:
-            reason = space.explain(config)
-            if reason is not None:
-                raise ProposerError(f"a configuration to begin with must be in the space: {reason}")
+        check_first(space, enqueue)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._n_configs = space.n_configs
         self._sampler = sampler
         self._seed = seed
-        self._plan = _plan(sampler, space, seed_of(seed))
+        self._plan = plan_for(sampler, space, seed_of(seed))
         self._study = _open(storage_path, study_name, space)
         self._open: dict[int, optuna.Trial] = {}
         self._again: deque[Proposal] = deque()
         self._seen = self._read_seen()
-        for config in enqueue:
-            self._study.enqueue_trial(dict(space.searched(config)), skip_if_exists=True)
+        begin_with(self._study, space, enqueue)
         self._take_up()
 
     def ask(self) -> Proposal | None:
@@ -77,7 +74,7 @@ class OptunaProposer:
         n_trials = len(self._study.get_trials(deepcopy=False))
         if not self._has_waiting() and not self._plan_next(n_trials):
             return None
-        self._study.sampler = self._make_sampler(n_trials)
+        self._study.sampler = make_sampler(self._sampler, self._space, self._seed, n_trials)
         return self._propose(self._study.ask())
 
     def tell(
@@ -139,17 +136,6 @@ class OptunaProposer:
             for one in ended
         ]
 
-    def _make_sampler(self, n_trials: int) -> optuna.samplers.BaseSampler:
-        """A sampler of its own for each trial, so that a study continued draws what it would have drawn."""
-        seed = seed_of(self._seed, n_trials)
-        with _quiet():
-            if self._sampler == "tpe":
-                has_groups = bool(self._space.conditions)  # conditional parameters are modelled together
-                return optuna.samplers.TPESampler(
-                    n_startup_trials=N_STARTUP_TRIALS, group=has_groups, seed=seed
-                )
-            return optuna.samplers.RandomSampler(seed=seed)
-
     def _read_seen(self) -> set[str]:
         seen = set()
         for trial in self._study.get_trials(deepcopy=False):
@@ -160,13 +146,28 @@ class OptunaProposer:
     def _take_up(self) -> None:
         """Propose again what an earlier process asked for and never told; fail what was taken up before."""
         for frozen in self._study.get_trials(deepcopy=True, states=(TrialState.RUNNING,)):
-            if frozen.user_attrs.get("is_asked_again", False):
+            n_asked = int(frozen.user_attrs.get("n_asked", 1))
+            if n_asked >= MOST_ASKED:
                 self._study.tell(frozen.number, state=TrialState.FAIL)
                 continue
-            self._study.sampler = self._make_sampler(frozen.number)
+            self._study.sampler = make_sampler(self._sampler, self._space, self._seed, frozen.number)
             trial = optuna.Trial(self._study, frozen._trial_id)
-            trial.set_user_attr("is_asked_again", True)
+            trial.set_user_attr("n_asked", n_asked + 1)
             self._again.append(self._propose(trial))
+
+
+def check_first(space: Space, configs: Sequence[Config]) -> None:
+    """Refuse configurations to begin with that are not in the space."""
+    for config in configs:
+        reason = space.explain(config)
+        if reason is not None:
+            raise ProposerError(f"a configuration to begin with must be in the space: {reason}")
+
+
+def begin_with(study: optuna.Study, space: Space, configs: Sequence[Config]) -> None:
+    """Lay configurations out as the first trials of a study; those that it has already are not repeated."""
+    for config in configs:
+        study.enqueue_trial(dict(space.searched(config)), skip_if_exists=True)
 
 
 def to_distribution(parameter: Parameter) -> BaseDistribution:
@@ -204,7 +205,18 @@ def _from_optuna(parameter: Parameter, value: Any) -> Value:
     return parameter.nearest(value)
 
 
-def _plan(sampler: str, space: Space, seed: int) -> Plan | None:
+def make_sampler(sampler: str, space: Space, seed: int, number: int) -> optuna.samplers.BaseSampler:
+    """A sampler of its own for each trial, so that a study continued draws what it would have drawn."""
+    own = seed_of(seed, number)
+    with _quiet():
+        if sampler == "tpe":
+            has_groups = bool(space.conditions)  # conditional parameters are modelled together
+            return optuna.samplers.TPESampler(n_startup_trials=N_STARTUP_TRIALS, group=has_groups, seed=own)
+        return optuna.samplers.RandomSampler(seed=own)
+
+
+def plan_for(sampler: str, space: Space, seed: int) -> Plan | None:
+    """What lays the proposals of a sampler out; None where Optuna draws them."""
     if sampler == "grid":
         return GridPlan(space, seed)
     if sampler == "cmaes":
@@ -221,14 +233,19 @@ def _check_sampler(sampler: str) -> None:
 
 def _open(storage_path: Path | None, study_name: str, space: Space) -> optuna.Study:
     """The study of this name, new or loaded; the storage of another space is refused."""
-    with _quiet():
-        study = optuna.create_study(
-            storage=_storage(storage_path),
-            study_name=study_name,
-            direction="minimize",
-            pruner=optuna.pruners.NopPruner(),
-            load_if_exists=True,
-        )
+    try:
+        with _quiet():
+            study = optuna.create_study(
+                storage=_storage(storage_path),
+                study_name=study_name,
+                direction="minimize",
+                pruner=optuna.pruners.NopPruner(),
+                load_if_exists=True,
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise ProposerError(
+            f"a journal must be as Optuna wrote it, and {storage_path} was altered: use a new run folder"
+        ) from error
     stored = study.user_attrs.get("space")
     if stored is None:
         study.set_user_attr("space", space.fingerprint)

@@ -17,6 +17,7 @@ Status = Literal["completed", "pruned", "failed", "duplicate"]
 MAX_REPORTS = 8
 N_STARTUP_TRIALS = 10
 N_GRID_POINTS = 10
+MOST_ASKED = 10  # times that a proposal is made whose process died before it was told
 
 
 class ProposerError(ValueError):
