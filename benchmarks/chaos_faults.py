@@ -44,7 +44,7 @@ def build(hp):
     layers = [keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
     model = keras.Sequential([Bad(mode), *layers] if mode in ("hangs", "eats") else layers)
     rate = 1e30 if mode == "nan" else 0.01
-    model.compile(optimizer=keras.optimizers.SGD(rate), loss="binary_crossentropy")
+    model.compile(optimizer=keras.optimizers.RMSprop(rate), loss="binary_crossentropy")
     return model
 """
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ensemble import Ensemble
 from ensemble.calibration import Calibration
 from search import looks, metrics
-from search.config import StudyConfig, load
+from search.config import StudyConfig, alone, load
 from search.data import Dataset, group_codes, read_table, row_weights
 from search.flow import carry_out, plan_of, recipe_of
 from search.objective import Objective
@@ -269,7 +269,7 @@ def nested(path: Path, n_splits: int) -> Nested:
             progress.say(f"outer fold {member.fold + 1} of {outer.n_splits}")
             inner = lay_out(config, dataset.take(member.train))
             place = Run.create(_free(run.path / "nested" / f"{member.fold}"))
-            carry_out(place, config, inner, command="nested", progress=progress)
+            carry_out(place, alone(config), inner, command="nested", progress=progress)
             found.append(_outer_score(place, dataset, member.held, metric))
     scores, reported, winners = zip(*found, strict=True)
     result = Nested(metric.name, scores, reported, winners)
@@ -339,7 +339,7 @@ def selftest(path: Path, progress: Progress) -> SelfTest:
     start_server(needs_networks=has_networks(config))
     prepared = prepare(config)
     _check_same_data(run, prepared)
-    small = config.model_copy(
+    small = alone(config).model_copy(
         update={
             "trials": min(config.trials, SELFTEST_TRIALS), "epochs": min(config.epochs, SELFTEST_EPOCHS),
             "holdout": 0.0,

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from search import toml
+from search.remote.address import check_address, redacted
 from spaces.shown import shown
 
 Demo = Literal["breast_cancer", "wine", "digits", "diabetes", "iris"]
@@ -168,8 +169,18 @@ class StudyConfig(BaseModel):
     time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds after which no further trial starts and a running network ends at its next checkpoint; in TOML
     also text such as "10m". Ensemble and report come on top."""
-    workers: Annotated[int, Field(ge=1, le=1_024)] = 1
-    """Trials that are trained at the same time, each in one process of one thread."""
+    workers: Annotated[int, Field(ge=0, le=1_024)] = 1
+    """Trials that are trained at the same time, each in one process of one thread; 0: other processes that
+    join by the storage train them all."""
+    storage: Annotated[str | None, Field(min_length=1, repr=False)] = None
+    """Database in which workers on any machine share the study: postgresql://, mysql:// or sqlite:///FILE; by
+    default a journal in the run folder. A password is best told as ${VARIABLE} or by PGPASSWORD; it is never
+    written down."""
+    artifacts: Name | None = None
+    """Where workers leave the files of trials: a folder that all share, or s3://BUCKET/PREFIX; by default
+    artifacts/ in the run folder."""
+    executor: Name | None = None
+    """What trains instead of processes of this machine: ray, or ray=ADDRESS of a cluster."""
     trial_time: Annotated[float | None, BeforeValidator(_duration)] = None
     """Seconds that one trial may take; one that takes longer fails."""
     trial_memory: Annotated[float | None, Field(gt=0)] = None
@@ -221,6 +232,12 @@ class StudyConfig(BaseModel):
         return {**(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **told}
 
 
+def alone(config: StudyConfig) -> StudyConfig:
+    """The same for a study beside it, which this process does by itself."""
+    own = {"storage": None, "artifacts": None, "executor": None, "workers": max(1, config.workers)}
+    return config.model_copy(update=own)
+
+
 def load(toml_path: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> StudyConfig:
     """Read the TOML file, if any, and put the flags that are not None over it; without data, the demo.
 
@@ -259,7 +276,8 @@ def nearest(name: str) -> str:
 
 def to_toml(config: StudyConfig) -> str:
     """The configuration as TOML; keys that are None are left out, and `load` gives the same configuration."""
-    return toml.dumps({name: value for name, value in config.model_dump().items() if value is not None})
+    told = {name: value for name, value in config.model_dump().items() if value is not None}
+    return toml.dumps(told if config.storage is None else {**told, "storage": redacted(config.storage)})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -288,6 +306,16 @@ def _completed(config: StudyConfig) -> StudyConfig:
         raise ConfigError("callbacks see whole trainings, which Hyperband cuts up: got oracle 'hyperband'")
     if config.workers > 1 and config.tuner == "keras-tuner" and config.oracle == "hyperband":
         raise ConfigError(f"Hyperband compares whole rounds, so workers must be 1: got {config.workers}")
+    if config.storage is not None:
+        check_address(config.storage)
+    if config.storage is not None and config.tuner == "keras-tuner":
+        raise ConfigError("an oracle of KerasTuner lives in one process: a storage needs --tuner optuna")
+    if config.storage is None and (config.artifacts is not None or config.workers == 0):
+        raise ConfigError("a study is shared by --storage URL: got --artifacts or --workers 0 without one")
+    if config.executor is not None and config.executor.partition("=")[0] != "ray":
+        raise ConfigError(f"an executor must be ray or ray=ADDRESS, got {config.executor!r}")
+    if config.executor is not None and (config.storage is not None or config.callbacks is not None):
+        raise ConfigError("an executor trains for one process alone: got a storage or callbacks beside it")
     if config.demo is not None and config.target:
         raise ConfigError(
             f"a demo has its own target: got --target {config.target[0]!r} and demo {config.demo!r}"

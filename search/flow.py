@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from search.training.limits import Limits
 from search.training.plan import Plan
 from search.training.recipe import Recipe
 from search.training.trained import pooled_loss
-from search.training.workshop import Workshop
+from search.training.workshop import Trains, Workshop
 from search.watch import Growing, Leak, Watch
 from spaces.joint import first_configs
 
@@ -83,6 +84,10 @@ def resume(path: str | Path, told: Mapping[str, Any], *, command: str, is_verbos
 
 def _prepared(config: StudyConfig) -> Prepared:
     start_server(needs_networks=has_networks(config))
+    if config.storage is not None:
+        from search.remote import conduct
+
+        conduct.check_places(config)
     prepared = prepare(config)
     if config.model is not None:
         assembly.check_model(config.model, prepared.signature)
@@ -123,7 +128,7 @@ def carry_out(
     plan = plan_of(config, prepared)
     left = None if config.time is None else max(0.0, config.time - resuming.seconds_used(earlier))
     limits = Limits(config.trial_time, config.trial_memory)
-    with Workshop(plan, prepared.metric.name, prepared.dataset.task, config.workers, limits) as workshop:
+    with _workshop(config, plan, prepared, limits) as workshop:
         objective = Objective(
             workshop=workshop,
             plan=plan,
@@ -155,6 +160,18 @@ def carry_out(
     run.save_json("summary.json", summary)
     run.export()
     return Outcome(run.path, searched.is_interrupted, len(completed))
+
+
+def _workshop(
+    config: StudyConfig, plan: Plan, prepared: Prepared, limits: Limits
+) -> AbstractContextManager[Trains]:
+    """What trains: processes of this machine, or tasks of a Ray cluster."""
+    told = (plan, prepared.metric.name, prepared.dataset.task, max(1, config.workers), limits)
+    if config.executor is None:
+        return Workshop(*told)
+    from search.remote.ray_executor import RayWorkshop
+
+    return RayWorkshop(*told, address=config.executor.partition("=")[2] or None)
 
 
 def _taken_up(run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared) -> list[Trial]:
@@ -280,7 +297,35 @@ def _search(
     progress: Progress,
 ) -> Searched:
     """Run the trials that are left; an interruption keeps all that are finished."""
-    proposer, is_adaptive = _proposer(run, config, prepared)
+    if config.storage is None:
+        proposer, is_adaptive = _proposer(run, config, prepared)
+        return _searched(
+            run, ledger, config, prepared, objective, budget, earlier, progress, proposer, is_adaptive
+        )
+    from search.remote import conduct
+
+    first = _first(config, prepared)
+    with conduct.Conductor(run, config, prepared, budget.seconds, first) as conductor:
+        progress.say(f"workers join with: {conductor.invitation}")
+        return _searched(
+            run, ledger, config, prepared, objective, budget, earlier, progress, conductor.proposer,
+            conduct.is_adaptive(config), conductor.run_all,
+        )  # fmt: skip
+
+
+def _searched(
+    run: Run,
+    ledger: Ledger,
+    config: StudyConfig,
+    prepared: Prepared,
+    objective: Objective,
+    budget: Budget,
+    earlier: Sequence[Trial],
+    progress: Progress,
+    proposer: Proposer,
+    is_adaptive: bool,
+    run_all: Callable[[Study], str] = Study.run_all,
+) -> Searched:
     growing = Growing(run, config, prepared, combiner_of(config, prepared), recipe_of(config))
     watch = Watch(run, prepared, progress, growing)
     leak = Leak(run, config, prepared) if config.leak_budget else None
@@ -290,7 +335,7 @@ def _search(
     running.on_start = watch.begin
     running.take_up(earlier)
     try:
-        reason, is_interrupted = running.run_all(), False
+        reason, is_interrupted = run_all(running), False
     except KeyboardInterrupt:
         reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
     ladder, did = watch.ladder, leak.budget.to_json() if leak else None
@@ -311,14 +356,18 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
             max_trials=config.trials, max_epochs=config.epochs,
         )  # fmt: skip
         return made, config.oracle == "bayesian"
-    first: Sequence[Any] = ()
-    if config.sampler not in ("grid", "qmc"):
-        first = first_configs(prepared.families, prepared.space, prepared.signature)
     made = optuna_proposer(
         prepared.space, sampler=config.sampler, seed=seed, storage_path=run.path / "journal.log",
-        study_name="foldstack", enqueue=first,
+        study_name="foldstack", enqueue=_first(config, prepared),
     )  # fmt: skip
     return made, config.sampler in ("tpe", "cmaes")
+
+
+def _first(config: StudyConfig, prepared: Prepared) -> Sequence[Any]:
+    """Configurations to begin with; a plan begins with its own."""
+    if config.sampler in ("grid", "qmc"):
+        return ()
+    return first_configs(prepared.families, prepared.space, prepared.signature)
 
 
 def _summary(

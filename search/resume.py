@@ -18,11 +18,12 @@ from spaces.space import Space
 
 MAY_CHANGE = (
     "trials", "time", "workers", "trial_time", "trial_memory", "sampler", "tuner", "oracle", "max_failures",
+    "storage", "executor",
     "leak_budget", "ensemble", "calibration", "final", "draws", "nested", "fresh_seeds", "out",
     "name", "preset", "data",
 )  # fmt: skip
 """What a run that goes on may be told anew; its table may have moved, but not changed."""
-UNSEEN = ("out", "name", "data", "workers")  # what has no effect on any score
+UNSEEN = ("out", "name", "data", "workers", "storage", "executor")  # what has no effect on any score
 N_SHOWN_DIGITS = 4
 LOCK = "lock"
 

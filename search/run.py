@@ -14,9 +14,10 @@ from typing import Annotated
 import typer
 
 from search import config as configuration
-from search import typos, verbs, verbs_craft, verbs_reports, verbs_resume, verbs_training
+from search import typos, verbs, verbs_craft, verbs_reports, verbs_resume, verbs_training, verbs_worker
 from search.ending import EXIT_INTERRUPTED, ended
 from search.records import Run, RunError, versions
+from search.remote.address import redacted
 from search.verbs import AsJson, Debug, RunFolder, Verbose
 
 EXIT_ERROR = 2
@@ -88,6 +89,15 @@ def study(
     time: Annotated[str | None, typer.Option(metavar="DURATION", help="Stop after 90s, 10m, 1h30m.")] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Trials trained at the same time. [default: 1]")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Database that workers elsewhere share.")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="URL_OR_FOLDER", help="Of their files. [default: OUT/artifacts]")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="ray[=ADDRESS]", help="Train on a Ray cluster.")
     ] = None,
     trial_time: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Of one trial; a longer one fails.")
@@ -291,6 +301,7 @@ for _name, _short, _verb in (
     *verbs.VERBS,
     *verbs_training.VERBS,
     *verbs_craft.VERBS,
+    *verbs_worker.VERBS,
 ):
     app.command(_name, short_help=_short)(_verb)
 
@@ -309,7 +320,7 @@ def version(as_json: AsJson = False, debug: Debug = False) -> int:
 def _command(context: typer.Context) -> list[str]:
     import shlex
 
-    return ["python -m search.run", *map(shlex.quote, context.obj or ["study"])]
+    return ["python -m search.run", *map(shlex.quote, map(redacted, context.obj or ["study"]))]
 
 
 def _is_named_error(error: BaseException) -> bool:
@@ -340,7 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = typos.told(error) if isinstance(error, typer.TyperException) else str(error)
         if isinstance(error, OSError) and error.errno in _FULL:
             text = f"{text}: make room; what had finished is kept, and the verb resume goes on"
-        typer.echo(f"error: {_one_line(text)}", err=True)
+        typer.echo(f"error: {_one_line(redacted(text))}", err=True)
         return EXIT_ERROR
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from search import config as configuration
+from search.remote.address import redacted
 from search.verbs import Debug, RunFolder, Verbose
 
 
@@ -16,6 +17,12 @@ def resume(
         str | None, typer.Option(metavar="DURATION", help="In all, what was used before included.")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Trials trained at the same time.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="The study's, with its password.")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="ray[=ADDRESS]", help="Train on a Ray cluster.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, random, grid, qmc or cmaes.")] = None,
     oracle: Annotated[str | None, typer.Option(help="random, bayesian, grid or hyperband.")] = None,
     ensemble: Annotated[
@@ -57,7 +64,7 @@ def resume(
 def _command(context: typer.Context) -> str:
     import shlex
 
-    return " ".join(["python -m search.run", *map(shlex.quote, context.obj or ["resume"])])
+    return " ".join(["python -m search.run", *map(shlex.quote, map(redacted, context.obj or ["resume"]))])
 
 
 VERBS = (("resume", "Go on with a run that stopped, or give it more trials.", resume),)

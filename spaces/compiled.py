@@ -61,8 +61,8 @@ def read_compiled(model: keras.Model) -> Compiled:
     ------
     NotHonoured
         If the model trains by its own ``train_step``; the optimizer is not Adam, AdamW, RMSprop or SGD with a
-        momentum of 0.9, or has settings beside the learning rate, AdamW's decay and beta 2; or the loss is
-        not a plain cross-entropy or squared error.
+        momentum of 0.9 or none, or has settings beside the learning rate, AdamW's decay and beta 2; or the
+        loss is not a plain cross-entropy or squared error.
     """
     import keras
 
@@ -108,8 +108,10 @@ def _training(optimizer: Any) -> dict[str, Any]:
         "adamw": keras.optimizers.AdamW(),
         "rmsprop": keras.optimizers.RMSprop(),
         "sgd": keras.optimizers.SGD(momentum=MOMENTUM),
+        "plain_sgd": keras.optimizers.SGD(),
     }
-    name = next((n for n, plain in usual.items() if type(plain) is type(optimizer)), None)
+    alike = [n for n, plain in usual.items() if type(plain) is type(optimizer)]
+    name = alike[-1 if alike and getattr(optimizer, "momentum", None) == 0.0 else 0] if alike else None
     if name is None:
         raise NotHonoured(f"the engine knows no optimizer {type(optimizer).__name__!r}")
     settings, plain = optimizer.get_config(), usual[name].get_config()

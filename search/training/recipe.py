@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import keras
 
-OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "plain_sgd")  # sgd has a momentum of 0.9
 EPOCH_CHOICES = ("common", "inner", "fold", "fixed")
 SCHEDULES = (
     "constant", "cosine", "flat_cosine", "exponential", "piecewise", "power", "one_cycle", "performance",
@@ -219,4 +219,4 @@ def new_optimizer(name: str) -> keras.optimizers.Optimizer:
         return Adam(is_decoupled=name == "adamw")
     if name == "rmsprop":
         return keras.optimizers.RMSprop(1e-3)
-    return keras.optimizers.SGD(1e-2, momentum=MOMENTUM)
+    return keras.optimizers.SGD(1e-2, momentum=0.0 if name == "plain_sgd" else MOMENTUM)

@@ -12,6 +12,7 @@ ROOTS = tuple(
         "run", "flow", "conclusion", "ending", "watch", "assembly", "combination",
         "checks", "evidence", "estimators", "doctor", "lr_range", "workflow",
         "kfold_tuner", "verbs", "verbs_training", "verbs_resume", "verbs_reports", "verbs_craft",
+        "verbs_worker",
     )
 )  # fmt: skip
 # The saved, predicting artefact reads frames by a schema and runs models that are built of our layers.

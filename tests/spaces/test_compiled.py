@@ -26,6 +26,7 @@ def _model(optimizer: Any = "adam", loss: Any = "mse", **options: Any) -> Any:
             {"optimizer": "adamw", "beta2": 0.999, "weight_decay": 0.5, "learning_rate": 0.25},
         ),
         (lambda: keras.optimizers.SGD(0.5, momentum=0.9), {"optimizer": "sgd", "learning_rate": 0.5}),
+        (lambda: "sgd", {"optimizer": "plain_sgd", "learning_rate": 0.01}),
         (lambda: "rmsprop", {"optimizer": "rmsprop", "learning_rate": 0.001}),
     ],
 )
@@ -37,7 +38,7 @@ def test_optimizers_of_the_engine(optimizer: Any, training: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("optimizer", "reason"),
     [
-        (lambda: "sgd", "no momentum=0.0 of sgd"),
+        (lambda: keras.optimizers.SGD(momentum=0.5), "no momentum=0.5 of sgd"),
         (lambda: keras.optimizers.Adam(clipnorm=1.0), "no clipnorm=1.0 of adam"),
         (lambda: keras.optimizers.Adam(weight_decay=0.1), "no weight_decay of adam"),
         (

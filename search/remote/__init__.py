@@ -1,0 +1,1 @@
+"""One study on many machines: a coordinator and workers that share a database and a store of files."""
