@@ -1,5 +1,6 @@
 """What is installed is what is in the four folders, and nothing else."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -17,6 +18,6 @@ def test_every_package_is_listed_and_tests_are_not() -> None:
 
 def test_every_dependency_has_its_reason_in_the_readme() -> None:
     table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Dependencies")[1]
-    names = [text.split(">=")[0] for text in PROJECT["project"]["dependencies"]]
-    names += [text.split(">=")[0] for text in PROJECT["project"]["optional-dependencies"]["dev"]]
+    names = [re.split(r"[\[>]", text)[0] for text in PROJECT["project"]["dependencies"]]
+    names += [re.split(r"[\[>]", text)[0] for text in PROJECT["project"]["optional-dependencies"]["dev"]]
     assert [name for name in names if name.removesuffix("-cpu") not in table] == []
