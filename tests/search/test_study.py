@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -293,3 +294,29 @@ def test_an_interrupt_waits_for_what_is_under_way() -> None:
         assert done == ["written"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_two_workers_train_at_the_same_time_and_each_trial_once(run: Run) -> None:
+    together = threading.Barrier(2, timeout=20.0)
+
+    class Met(Objective):
+        def evaluate(self, number: int, family: str, config: Any, ceilings: dict[int, float]) -> Any:
+            together.wait()  # neither goes on before the other has begun
+            return super().evaluate(number, family, config, ceilings)
+
+    class Asked:
+        def __init__(self) -> None:
+            self.asked, self.told = 0, list[int]()
+
+        def ask(self) -> Proposal:
+            self.asked += 1
+            return Proposal(self.asked - 1, {"x": self.asked})
+
+        def tell(self, proposal: Proposal, *_: Any) -> None:
+            self.told.append(proposal.number)
+
+    proposer = Asked()
+    running = _study(run, Met(lambda n: CURVE), proposer, Budget(6))  # type: ignore[arg-type]
+    running.n_workers = 2
+    assert running.run_all() == "all 6 trials were run"
+    assert sorted(trial.number for trial in run.trials()) == sorted(proposer.told) == list(range(6))
