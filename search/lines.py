@@ -74,10 +74,14 @@ def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise LinesError(f"{path}, line {number}: must be a JSON object, found {line[:40]!r}")
+        raise LinesError(
+            f"{path}, line {number}: must be a JSON object, found {line[:40]!r}: use a new run folder"
+        )
     checksum = record.pop("crc32", None)
     if checksum is not None and checksum != zlib.crc32(_before_checksum(line)):
-        raise LinesError(f"{path}, line {number}: must be as it was written, and was altered since")
+        raise LinesError(
+            f"{path}, line {number}: must be as it was written, and was altered: use a new run folder"
+        )
     return record
 
 
