@@ -28,6 +28,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     '["forest of trees"]', r'["\u001b[31m"]'), "model": (*_TEXT, '"nocolon"', '"no.such:build"', r'"\u001b:u"',
     '"json:nothing"', '":"', '"..:u"'), "ensemble": _WORD, "calibration": _WORD, "final": _WORD,
     "nested": _COUNT, "fresh_seeds": _COUNT, "draws": _COUNT, "seed": _COUNT, "out": _TEXT,
+    "workers": (*_COUNT, "2000"), "trial_time": ('"soon"', "0", "-1", "nan", "true", "[]"),
+    "trial_memory": ("0.0", "-1.0", "true", "[]", '"much"'), "callbacks": (*_TEXT, '"nocolon"', '"no.such:made"'),
     "space": ("3", '"mlp"', "[]", "[{depth = 1}]"),
 }  # fmt: skip
 """Literals that each key refuses; the message must name the key or what it is about."""
