@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -297,49 +297,37 @@ def _search(
     progress: Progress,
 ) -> Searched:
     """Run the trials that are left; an interruption keeps all that are finished."""
+    growing = Growing(run, config, prepared, combiner_of(config, prepared), recipe_of(config))
+    watch = Watch(run, prepared, progress, growing)
+    leak = Leak(run, config, prepared) if config.leak_budget else None
+    with _conducted(run, config, prepared, budget, progress) as (proposer, is_adaptive, run_all):
+        running = Study(
+            run, ledger, proposer, objective, prepared.families, budget, is_adaptive, watch, leak,
+            config.workers, watch.begin,
+        )  # fmt: skip
+        running.take_up(earlier)
+        try:
+            reason, is_interrupted = run_all(running), False
+        except KeyboardInterrupt:
+            reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
+    ladder, did = watch.ladder, leak.budget.to_json() if leak else None
+    return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld, did)
+
+
+@contextmanager
+def _conducted(
+    run: Run, config: StudyConfig, prepared: Prepared, budget: Budget, progress: Progress
+) -> Iterator[tuple[Proposer, bool, Callable[[Study], str]]]:
+    """What proposes, whether that depends on earlier losses, and what runs trials: this process or many."""
     if config.storage is None:
-        proposer, is_adaptive = _proposer(run, config, prepared)
-        return _searched(
-            run, ledger, config, prepared, objective, budget, earlier, progress, proposer, is_adaptive
-        )
+        yield *_proposer(run, config, prepared), Study.run_all
+        return
     from search.remote import conduct
 
     first = _first(config, prepared)
     with conduct.Conductor(run, config, prepared, budget.seconds, first) as conductor:
         progress.say(f"workers join with: {conductor.invitation}")
-        return _searched(
-            run, ledger, config, prepared, objective, budget, earlier, progress, conductor.proposer,
-            conduct.is_adaptive(config), conductor.run_all,
-        )  # fmt: skip
-
-
-def _searched(
-    run: Run,
-    ledger: Ledger,
-    config: StudyConfig,
-    prepared: Prepared,
-    objective: Objective,
-    budget: Budget,
-    earlier: Sequence[Trial],
-    progress: Progress,
-    proposer: Proposer,
-    is_adaptive: bool,
-    run_all: Callable[[Study], str] = Study.run_all,
-) -> Searched:
-    growing = Growing(run, config, prepared, combiner_of(config, prepared), recipe_of(config))
-    watch = Watch(run, prepared, progress, growing)
-    leak = Leak(run, config, prepared) if config.leak_budget else None
-    running = Study(
-        run, ledger, proposer, objective, prepared.families, budget, is_adaptive, watch, leak, config.workers
-    )
-    running.on_start = watch.begin
-    running.take_up(earlier)
-    try:
-        reason, is_interrupted = run_all(running), False
-    except KeyboardInterrupt:
-        reason, is_interrupted = f"interrupted after {len(running.trials)} trials", True
-    ladder, did = watch.ladder, leak.budget.to_json() if leak else None
-    return Searched(running.trials, reason, is_interrupted, ladder.n_announced, ladder.n_withheld, did)
+        yield conductor.proposer, conduct.is_adaptive(config), conductor.run_all
 
 
 def _count(trials: Sequence[Trial], status: str) -> int:
