@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -20,18 +17,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from ensemble import Ensemble
 from reports.leaderboard import leaderboard
-from reports.report import write_report
-from search.audit import audit as findings_of
-from search.audit import findings_table
 from search.config import StudyConfig, check
 from search.data import Dataset, from_arrays
-from search.flow import Outcome, carry_out
-from search.inputs import framed, target_names, values_of, weighed
-from search.places import run_folder
-from search.preparation import LeakError, Prepared, Seeds, has_networks, lay_out
-from search.progress import Progress
+from search.estimator_inputs import framed, target_names, values_of, weighed
+from search.estimator_state import ensemble_of, files_of
+from search.estimator_study import audited, complete, laid_out, run_folder, studied
+from search.flow import Outcome
+from search.preparation import has_networks
 from search.records import Run
-from search.splits import SplitError
 from search.training.context import start_server
 from spaces.task import Task
 
@@ -39,10 +32,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[Any]
-FEWER_SPLITS = (4, 3, 2)  # tried in turn where a table is too small for the usual five
 TOLD = (  # parameters that a StudyConfig has under the same name
     *("preset", "families", "trials", "time", "metric", "splits", "repeats", "epochs"),
-    *("epoch_choice", "sampler", "space", "final", "draws"),
+    *("epoch_choice", "sampler", "space", "inputs", "model", "class_weight", "ensemble", "calibration"),
+    *("final", "draws", "workers"),
 )
 
 
@@ -67,8 +60,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         epoch_choice: str | None = None,
         sampler: str | None = None,
         space: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        model: str | None = None,
+        class_weight: str | None = None,
+        ensemble: str | None = None,
+        calibration: str | None = None,
         final: str | None = None,
         draws: int | None = None,
+        workers: int | None = None,
         audit: bool = True,
         random_state: Any = None,
         verbose: bool | int = False,
@@ -85,8 +84,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.epoch_choice = epoch_choice
         self.sampler = sampler
         self.space = space
+        self.inputs = inputs
+        self.model = model
+        self.class_weight = class_weight
+        self.ensemble = ensemble
+        self.calibration = calibration
         self.final = final
         self.draws = draws
+        self.workers = workers
         self.audit = audit
         self.random_state = random_state
         self.verbose = verbose
@@ -116,14 +121,17 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         config = self._config()
         frame, dataset = self._read(frame, y, sample_weight, groups)
         if self.audit:
-            self.findings_ = _audited(dataset, frame, config)
-        config, prepared = _laid_out(config, dataset)
+            self.findings_ = audited(dataset, frame, config)
+        config, prepared = laid_out(config, dataset)
         start_server(needs_networks=has_networks(config))
         with run_folder(self.run_path) as run:
-            outcome = _studied(run, config, prepared, f"{type(self).__name__}.fit", is_quiet=not self.verbose)
+            outcome = studied(
+                run, config, prepared, f"{type(self).__name__}.fit",
+                is_quiet=not self.verbose, is_kept=self.run_path is not None,
+            )  # fmt: skip
             self._keep(run, outcome)
             if self.run_path is not None:
-                _complete(run, outcome)
+                complete(run, outcome)
         self.run_path_ = None if self.run_path is None else run.path
         return self
 
@@ -135,12 +143,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
         if "ensemble_" in state:
-            state["ensemble_"] = _files_of(state["ensemble_"])
+            state["ensemble_"] = files_of(state["ensemble_"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "ensemble_" in state:
-            state = {**state, "ensemble_": _ensemble_of(state["ensemble_"])}
+            state = {**state, "ensemble_": ensemble_of(state["ensemble_"])}
         super().__setstate__(state)
 
     def _config(self) -> StudyConfig:
@@ -165,6 +173,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             task=task.kind,
             groups=None if groups is None else groups[rows],
             weights=weights,
+            inputs=self.inputs,
         )
         return kept, replace(dataset, task=task)
 
@@ -224,10 +233,22 @@ class FoldstackClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         Who proposes configurations.
     space : dict, optional
         Overrides of the search space by parameter: a value, a dict of low and high, or a list of choices.
+    inputs : dict of str to str, optional
+        What an array or a group of columns is, where it is not seen: "image", "sequence", "tokens", "counts",
+        "vector"; or that a text column is "text".
+    model : str, optional
+        A model of one's own, "package.module:function", in place of the families.
+    class_weight : {"balanced"}, optional
+        Whether networks learn from rows of rare classes more.
+    ensemble, calibration : str, optional
+        How members are chosen, and how probabilities are corrected; by default what is best on rows that did
+        not choose.
     final : {"bag", "refit"}, optional
         Predict with the fold models, or with members trained again on all rows.
     draws : int, optional
         Bootstrap draws of the interval of the honest score; 0: no interval.
+    workers : int, optional
+        Trials that are trained at the same time, each in one process of one thread.
     audit : bool, default True
         Whether leaks are looked for first; one that makes the study meaningless is an error.
     random_state : int, RandomState or None
@@ -297,7 +318,8 @@ class FoldstackRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    preset, families, trials, time, splits, repeats, epochs, epoch_choice, sampler, space, final, draws, audit
+    preset, families, trials, time, splits, repeats, epochs, epoch_choice, sampler, space, inputs, model,
+    ensemble, final, draws, workers, audit
         As of `FoldstackClassifier`.
     metric : str, optional
         What is optimised, by default "rmse"; `score` is R squared all the same.
@@ -341,60 +363,3 @@ def _seed_of(random_state: Any) -> int:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
-
-
-# -- the study -----------------------------------------------------------
-
-
-def _audited(dataset: Dataset, frame: pd.DataFrame, config: StudyConfig) -> pd.DataFrame:
-    """What the audit finds; an error stops the study as it does on the command line."""
-    findings = findings_of(dataset, frame=frame, rng=Seeds(config.seed).rng("audit"))
-    for finding in findings:
-        if finding.severity == "error":
-            raise LeakError(f"{finding.leak}: {finding.evidence} {finding.remedy}")
-    return findings_table(findings)
-
-
-def _laid_out(config: StudyConfig, dataset: Dataset) -> tuple[StudyConfig, Prepared]:
-    """The study as asked for; where splits are not, with as many of the usual five as the rows allow."""
-    choices = (None, *FEWER_SPLITS) if config.splits is None else (config.splits,)
-    for n_splits in choices:
-        asked = config.model_copy(update={"splits": n_splits})
-        try:
-            return asked, lay_out(asked, dataset)
-        except SplitError:
-            if n_splits == choices[-1]:
-                raise
-    raise AssertionError
-
-
-def _studied(run: Run, config: StudyConfig, prepared: Prepared, command: str, *, is_quiet: bool) -> Outcome:
-    console = Console(file=io.StringIO(), force_terminal=False) if is_quiet else None
-    with Progress(
-        config.trials, prepared.metric.name, budget_seconds=config.time, console=console
-    ) as progress:
-        return carry_out(run, config, prepared, command=command, progress=progress)
-
-
-def _complete(run: Run, outcome: Outcome) -> None:
-    """Write what a run that is kept has besides."""
-    write_report(run)
-    if not outcome.is_interrupted:
-        run.finish()
-
-
-# -- pickles -------------------------------------------------------------
-
-
-def _files_of(ensemble: Ensemble) -> dict[str, bytes]:
-    """The files of a saved ensemble by name: compiled programs cannot be pickled, and need not be."""
-    with tempfile.TemporaryDirectory(prefix="foldstack-") as folder:
-        ensemble.save(Path(folder) / "ensemble")
-        return {path.name: path.read_bytes() for path in sorted(Path(folder, "ensemble").iterdir())}
-
-
-def _ensemble_of(files: Mapping[str, bytes]) -> Ensemble:
-    with tempfile.TemporaryDirectory(prefix="foldstack-") as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        return Ensemble.load(folder)

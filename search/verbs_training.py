@@ -17,6 +17,10 @@ Data = Annotated[str | None, typer.Argument(metavar="DATA", help="CSV, TSV or Pa
 Target = Annotated[list[str] | None, typer.Option(metavar="COL", help="Column to predict; repeatable.")]
 DemoName = Annotated[str | None, typer.Option(help="breast_cancer, wine, digits, diabetes or iris.")]
 File = Annotated[Path | None, typer.Option(metavar="FILE", help="TOML of a study; flags win.")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=KIND", help="What an array or a group of columns is; repeatable."),
+]
 Splits = Annotated[int | None, typer.Option(metavar="K", help="Folds. [default: by rows]")]
 Repeats = Annotated[int | None, typer.Option(metavar="P", help="Reshuffled repeats. [default: by rows]")]
 Seed = Annotated[int | None, typer.Option(help="[default: 0]")]
@@ -26,6 +30,7 @@ def lr_range(
     data: Data = None,
     target: Target = None,
     demo: DemoName = None,
+    inputs: Inputs = None,
     config: File = None,
     family: Annotated[str, typer.Option(metavar="NAME", help="A family of networks.")] = "mlp",
     settings: Annotated[
@@ -48,7 +53,10 @@ def lr_range(
     the loss blows up; print an interval worth searching as lines for a configuration file, and draw the
     curve. Held-out rows are not looked at.
     """
-    told = {"data": data, "target": target, "demo": demo, "splits": splits, "repeats": repeats, "seed": seed}
+    told = {
+        "data": data, "target": target, "demo": demo, "inputs": inputs, "splits": splits, "repeats": repeats,
+        "seed": seed,
+    }  # fmt: skip
     asked = _with_settings(configuration.load(config, _given(told, families=(family,))), settings or ())
     from search import lr_range as test
     from search.preparation import has_networks, name_of, prepare
@@ -76,6 +84,7 @@ def workflow(
     data: Data = None,
     target: Target = None,
     demo: DemoName = None,
+    inputs: Inputs = None,
     config: File = None,
     trials: Annotated[int | None, typer.Option(metavar="N", help="Of the tuning. [default: 12]")] = None,
     time: Annotated[str | None, typer.Option(metavar="DURATION", help="Of the tuning: 90s, 10m.")] = None,
@@ -97,8 +106,8 @@ def workflow(
     data too small, is the capacity too small, is regularisation worth it?
     """
     told = {
-        "data": data, "target": target, "demo": demo, "trials": trials, "time": time, "epochs": epochs,
-        "splits": splits, "repeats": repeats, "metric": metric, "seed": seed,
+        "data": data, "target": target, "demo": demo, "inputs": inputs, "trials": trials, "time": time,
+        "epochs": epochs, "splits": splits, "repeats": repeats, "metric": metric, "seed": seed,
     }  # fmt: skip
     asked = configuration.load(config, _given({"trials": None if config else 12, **_given(told)}))
     import shlex

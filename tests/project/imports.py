@@ -10,7 +10,8 @@ ROOTS = tuple(
     f"search.{name}"
     for name in (
         "run", "flow", "conclusion", "ending", "watch", "assembly", "combination",
-        "checks", "evidence", "estimators", "doctor", "lr_range", "workflow",
+        "checks", "evidence", "estimators", "estimator_study", "estimator_state", "doctor", "lr_range",
+        "workflow",
         "kfold_tuner", "verbs", "verbs_training", "verbs_resume", "verbs_reports", "verbs_craft",
         "verbs_worker",
     )

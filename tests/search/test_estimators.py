@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ensemble import Ensemble
-from search import estimators
+from search import estimator_study
 from search.config import ConfigError
 from search.estimators import FoldstackClassifier, FoldstackRegressor, NoModelError
 from search.flow import Outcome
@@ -274,11 +274,36 @@ def test_the_audit_stops_a_fit_on_a_copy_of_the_target() -> None:
         audited.fit(X.assign(copy=2.0 * y), y)
 
 
+def test_a_kept_run_has_all_that_its_report_shows(tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = FoldstackClassifier(**TINY, run_path=tmp_path / "kept").fit(X, y)
+    run = Run.open(model.run_path_)
+    assert all(run.has(name) for name in ("members.json", "growth.json", "importance.json", "targets.npz"))
+    assert "was not measured" not in (run.path / "report.md").read_text()
+    assert run.load_json("importance.json")["columns"]
+
+
+def test_inputs_ensemble_and_workers_are_told_as_on_the_command_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    told = {**TINY, "trials": 2, "ensemble": "uniform", "calibration": "none", "workers": 2}
+    model = FoldstackClassifier(**told, inputs={"x": "vector"}, run_path=tmp_path / "kept")
+    model.fit({"x": X}, y)
+    config = (tmp_path / "kept" / "config.toml").read_text()
+    assert 'ensemble = "uniform"' in config and "workers = 2" in config
+    assert model.ensemble_.schema.blocks[0].kind == "vector"
+    with pytest.raises(ValueError, match="must have what is named"):
+        FoldstackClassifier(**TINY, model="tests.spaces.user_models:nothing").fit(X, y)
+    with pytest.raises(ValueError, match="imagee"):
+        FoldstackClassifier(**TINY, inputs={"x": "imagee"}).fit({"x": X}, y)
+
+
 def _ends(monkeypatch: pytest.MonkeyPatch, *, is_interrupted: bool) -> None:
     def nothing(run: Run, *_: Any, **__: Any) -> Outcome:
         return Outcome(run.path, is_interrupted, 0)
 
-    monkeypatch.setattr(estimators, "carry_out", nothing)
+    monkeypatch.setattr(estimator_study, "carry_out", nothing)
 
 
 def test_a_study_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
