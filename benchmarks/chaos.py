@@ -12,21 +12,40 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import chaos_faults
-from benchmarks.chaos_studies import Result
+from benchmarks import chaos_faults, chaos_files, chaos_kills, chaos_models, chaos_workers
+from benchmarks.chaos_studies import Ground, Result
+
+Fault = Callable[[Ground], list[Result]]
+FAULTS: dict[str, Fault] = {
+    "kill": chaos_kills.killed,
+    "signals": chaos_kills.asked_to_end,
+    "children": chaos_workers.children_killed,
+    "workers": chaos_workers.workers_killed,
+    "coordinator": chaos_workers.coordinator_killed,
+    "database": chaos_workers.database_killed,
+    "twice": chaos_faults.doubled,
+    "full": chaos_faults.full,
+    "read-only": chaos_faults.unwritable,
+    "clock": chaos_faults.jumped,
+    "models": chaos_models.bad_models,
+    "altered": chaos_files.altered,
+}
 
 
 def main() -> int:
     """Run the faults that are asked for; the exit code is 1 if one did not end as it must."""
     asked = _asked()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    ground = Ground(folder, asked.kills)
     try:
         results = [
-            _timed(fault, folder / name, asked.kills)
-            for name, fault in chaos_faults.FAULTS.items()
+            result
+            for name, fault in FAULTS.items()
             if asked.only in (None, name)
+            for result in _timed(fault, ground)
         ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -39,18 +58,19 @@ def main() -> int:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50, help="random moments of kill -9")
-    parser.add_argument("--only", choices=list(chaos_faults.FAULTS))
+    parser.add_argument("--kills", type=int, default=50, help="moments of kill -9 that must have struck")
+    parser.add_argument("--only", choices=list(FAULTS))
     parser.add_argument("--out", type=Path, help="also write the table there")
     return parser.parse_args()
 
 
-def _timed(fault: chaos_faults.Fault, folder: Path, n_kills: int) -> Result:
-    folder.mkdir()
+def _timed(fault: Fault, ground: Ground) -> list[Result]:
     started = time.monotonic()
-    result = fault(folder, n_kills)
-    print(f"{result.fault}: {result.found} ({time.monotonic() - started:.0f} s)", file=sys.stderr)
-    return result
+    results = fault(ground)
+    for result in results:
+        print(f"{result.fault}: {result.found}", file=sys.stderr)
+    print(f"({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+    return results
 
 
 def table(results: list[Result]) -> str:

@@ -1,210 +1,118 @@
-"""The faults: each strikes real studies and says what it found."""
+"""What the machine does to a study: full disk, read-only folder, jumping clock, a second study."""
 
 from __future__ import annotations
 
-import os
-import random
-import signal
+import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from benchmarks.chaos_studies import ROOT, Result, begin, finish, resumption, table_in, told, words
+from benchmarks.chaos_studies import LINEAR, MIXED, ROOT, Ground, Result, begin, ended, finish, killed_after
 
-Fault = Callable[[Path, int], Result]
-
-MODEL = """
-import time
-import keras
-
-class Bad(keras.layers.Layer):
-    def __init__(self, mode):
-        super().__init__()
-        self.mode = mode
-
-    def call(self, x):
-        if self.mode == "hangs":
-            time.sleep(10_000)
-        if self.mode == "eats":
-            self.held = [bytearray(b"x" * 2**20) for _ in range(4_000)]
-        return x
-
-    def compute_output_shape(self, shape):
-        return shape
-
-def build(hp):
-    mode = hp.Choice("mode", ["good", "raises", "hangs", "nan", "eats"])
-    units = hp.Int("units", 3, 5)
-    if mode == "raises":
-        raise RuntimeError("this model cannot be built")
-    layers = [keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1, activation="sigmoid")]
-    model = keras.Sequential([Bad(mode), *layers] if mode in ("hangs", "eats") else layers)
-    rate = 1e30 if mode == "nan" else 0.01
-    model.compile(optimizer=keras.optimizers.RMSprop(rate), loss="binary_crossentropy")
-    return model
+SIZES = ("24k", "80k", "200k", "400k", "1m")
+"""Of a disk: full at the beginning, among the trials, and while the ensemble and the report are written."""
+CLOCK = """
+import random, time
+_real, _draw = time.time, random.Random(0)
+time.time = lambda: _real() + _draw.uniform(-1e6, 1e6)
 """
 
 
-def killed(folder: Path, n_times: int) -> Result:
-    """kill -9 of the study and all its processes at random moments, then gone on with."""
-    table, rng = table_in(folder), random.Random(0)
-    started = time.monotonic()
-    finish(words(table, folder / "whole"))
-    seconds, whole = time.monotonic() - started, told(folder / "whole")
-    n_same, n_kills = 0, 0
-    for number in range(n_times):
-        out = folder / f"run{number}"
-        while not (out / "DONE").exists():
-            is_begun = (out / "run.json").exists()
-            process = begin(resumption(out) if is_begun else words(table, out))
-            with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=rng.uniform(0.2, seconds))
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                n_kills += 1
-        n_same += told(out) == whole
-    found = f"{n_same} of {n_times} studies ended with the same trials, ledger and ensemble; {n_kills} kills"
-    return Result("kill -9 at random moments", n_times, found, n_same == n_times)
-
-
-def doubled(folder: Path, n_times: int) -> Result:
-    """Two studies into one folder."""
-    table = table_in(folder)
-    first = begin(words(table, folder / "run"))
-    while not (folder / "run" / "lock").exists():
+def doubled(ground: Ground) -> list[Result]:
+    """A second study, and one that goes on, in the folder of a study that is at work."""
+    out = ground.new()
+    first = begin(ground.words(out, LINEAR))
+    while not (out / "run.json").exists():
         time.sleep(0.05)
-    code, said = finish(words(table, folder / "run"))
-    first.communicate()
-    is_good = code == 2 and ("another is at work" in said or "choose another --out" in said)
-    return Result("two studies into one folder", 1, f"the second: {said}", is_good and first.returncode == 0)
+    tried = [finish(ground.words(out, LINEAR)), finish(["resume", str(out)])]
+    tried = [(code, said.replace(str(out), "RUN")) for code, said in tried]
+    code, _ = ended(first)
+    is_good = code == 0 and ground.is_same(out, LINEAR)
+    for refusal, said in tried:
+        is_good &= refusal == 2 and ("another is at work" in said or "finished run" in said)
+    said = " / ".join(sorted({said for _, said in tried}))
+    return [
+        Result(
+            "two studies into one folder", 2, f"code 2: {said}; the first comes to the same result", is_good
+        )
+    ]
 
 
-def full(folder: Path, n_times: int) -> Result:
-    """A full disk: a small memory file system, made larger afterwards."""
-    place, table = folder / "small", table_in(folder)
+@contextmanager
+def _disk(place: Path, options: str) -> Iterator[bool]:
+    """A small memory file system at a place; False where there is no right to mount one."""
     place.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)], check=False
-    ).returncode:
-        return Result("disk full", 0, "not tried: no right to mount a small file system here", True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    is_there = subprocess.run(command, check=False, capture_output=True).returncode == 0
     try:
-        code, said = finish(words(table, place / "run"))
-        subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
-        again, _ = finish(words(table, place / "run"))
-        finish(words(table, folder / "whole"))
-        is_same = told(place / "run") == told(folder / "whole")
-        found = f"exit code {code}: {said}; with room again: exit code {again}, the same result: {is_same}"
-        return Result("disk full", 1, found, code == 2 and again == 0 and is_same)
+        yield is_there
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=False)
+        subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
 
 
-def unwritable(folder: Path, n_times: int) -> Result:
-    """A folder that cannot be written."""
-    place, table = folder / "fixed", table_in(folder)
-    place.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(place)], check=False
-    ).returncode:
-        return Result("read-only folder", 0, "not tried: no right to mount a file system here", True)
-    try:
-        code, said = finish(words(table, place / "run"))
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=False)
-    return Result("read-only folder", 1, f"exit code {code}: {said}", code == 2 and "ead-only" in said)
+def full(ground: Ground) -> list[Result]:
+    """Disks that are full at another moment each, and made larger afterwards."""
+    n_same, messages, codes = 0, set[str](), set[int]()
+    for size in SIZES:
+        place = ground.folder / f"disk{size}"
+        with _disk(place, f"size={size}") as is_there:
+            if not is_there:
+                return [Result("disk full", 0, "not tried: no right to mount a small file system here", True)]
+            code, said = finish(ground.words(place / "run", LINEAR))
+            codes.add(code)
+            messages.add(said.replace(str(place), "RUN"))
+            subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
+            again, said = finish(ground.words(place / "run", LINEAR))
+            if again:
+                messages.add(f"AGAIN: {again}: {said}")
+            n_same += again == 0 and ground.is_same(place / "run", LINEAR)
+    found = f"exit codes {sorted(codes)}: {' / '.join(sorted(messages))}; "
+    found += f"with room again {n_same} times the same result"
+    is_good = codes == {2} and n_same == len(SIZES) and all("make room" in line for line in messages)
+    return [Result(f"disk full, of {', '.join(SIZES)} bytes", len(SIZES), found, is_good)]
 
 
-def jumped(folder: Path, n_times: int) -> Result:
-    """A clock that jumps by days at every look at it."""
-    table = table_in(folder)
-    finish(words(table, folder / "whole"))
-    code = (
-        "import random, sys, time; real = time.time; draw = random.Random(0)\n"
-        "time.time = lambda: real() + draw.uniform(-1e6, 1e6)\n"
-        "from search.run import main; sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, *words(table, folder / "run")[3:]]
-    ended, said = finish(command)
-    is_same = ended == 0 and told(folder / "run") == told(folder / "whole")
-    return Result("clock jumps", 1, f"the same result: {is_same}" if ended == 0 else said, is_same)
+def unwritable(ground: Ground) -> list[Result]:
+    """A folder that cannot be written, for a new study and for one that goes on."""
+    place, begun = ground.folder / "fixed", ground.new()
+    killed_after(begun, ground.words(begun, LINEAR), 3)
+    with _disk(place, "size=64m") as is_there:
+        if not is_there:
+            return [Result("read-only folder", 0, "not tried: no right to mount a file system here", True)]
+        shutil.copytree(begun, place / "run")
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        new, on = finish(ground.words(place / "new", LINEAR)), finish(["resume", str(place / "run")])
+        subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
+        finish(["resume", str(place / "run")])
+        is_same = ground.is_same(place / "run", LINEAR)
+    lines = [(code, said.replace(str(place), "PLACE")) for code, said in (new, on)]
+    is_good = is_same and all(code == 2 and "ead-only" in said for code, said in lines)
+    told = "; ".join(f"code {code}: {said}" for code, said in lines)
+    return [
+        Result(
+            "read-only folder: a new study, one that goes on",
+            2,
+            f"{told}; writable again: {_same(is_same)}",
+            is_good,
+        )
+    ]
 
 
-def bad_models(folder: Path, n_times: int) -> Result:
-    """A model that raises, hangs, diverges or eats memory, between good ones."""
-    (folder / "bad_model.py").write_text(MODEL)
-    from search.records import Run
-
-    command = words(table_in(folder), folder / "run", "--model", "bad_model:build", "--sampler", "grid")
-    command = [word for word in command if word not in ("--families", "linear", "mlp")]
-    command += ["--trials", "15", "--trial-time", "20s", "--trial-memory", "2500", "--max-failures", "20"]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{ROOT}:{folder}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return Result("bad models", 15, (done.stderr.strip().splitlines() or ["?"])[-1], False)
-    trials = Run.open(folder / "run").trials()
-    causes = {str(t.config["mode"]): (t.status, t.cause or "") for t in trials}
-    wanted = {"raises": "cannot be built", "hangs": "longer than", "nan": "", "eats": "more than"}
-    is_good = causes.get("good", ("", ""))[0] == "completed" and all(
-        causes[mode][0] == "failed" and said in causes[mode][1]
-        for mode, said in wanted.items()
-        if mode in causes
-    )
-    found = "; ".join(
-        f"{mode}: {status} {cause[:70]}".strip() for mode, (status, cause) in sorted(causes.items())
-    )
-    return Result("bad models", len(trials), found, is_good)
+def jumped(ground: Ground) -> list[Result]:
+    """A clock that jumps by days at every look, in all processes; also where the study has a time limit."""
+    (ground.folder / "clock").mkdir()
+    (ground.folder / "clock/sitecustomize.py").write_text(CLOCK, encoding="utf-8")
+    path, found = f"{ground.folder / 'clock'}:{ROOT}", []
+    for more in ((), ("--time", "1h")):
+        out = ground.new()
+        code, said = finish(ground.words(out, MIXED, *more), PYTHONPATH=path)
+        is_same = code == 0 and ground.is_same(out, MIXED)
+        fault = f"clock that jumps by days at every look{', `--time 1h`' if more else ''}"
+        found.append(Result(fault, 1, _same(is_same) if code == 0 else f"code {code}: {said}", is_same))
+    return found
 
 
-def corrupted(folder: Path, n_times: int) -> Result:
-    """A byte of a stored file is changed, or its end cut off, after the study was killed."""
-    table, rng = table_in(folder), random.Random(1)
-    finish(words(table, folder / "whole"))
-    whole, kinds, n_same, said = (
-        told(folder / "whole"),
-        ("*.npy", "*.npz", "*.jsonl", "journal.log", "run.json"),
-        0,
-        [],
-    )
-    for number, kind in enumerate(kinds * 2):
-        out = folder / f"run{number}"
-        process = begin(words(table, out))
-        while len(list(out.glob("oof/0*.npy"))) < 3 and process.poll() is None:
-            time.sleep(0.02)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        _spoil(rng.choice(sorted(out.rglob(kind))), rng, is_cut=number >= len(kinds))
-        code, line = finish(words(table, out))
-        if code == 0 and told(out) == whole:
-            n_same += 1
-        elif code == 2:
-            said.append(line)
-        else:
-            return Result("altered files", number, f"{kind}: exit code {code}, {line}", False)
-    found = f"{n_same} times the same result, {len(said)} times refused, as in: {said[0] if said else ''}"
-    return Result("altered files", 2 * len(kinds), found, True)
-
-
-def _spoil(path: Path, rng: random.Random, *, is_cut: bool) -> None:
-    content = bytearray(path.read_bytes())
-    if is_cut:
-        content = content[: len(content) * 2 // 3]
-    else:
-        content[rng.randrange(len(content))] ^= 0x55
-    path.write_bytes(content)
-
-
-FAULTS: dict[str, Any] = {
-    "kill": killed,
-    "twice": doubled,
-    "full": full,
-    "read-only": unwritable,
-    "clock": jumped,
-    "models": bad_models,
-    "altered": corrupted,
-}
+def _same(is_same: bool) -> str:
+    return "the same result" if is_same else "ANOTHER result"

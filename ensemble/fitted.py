@@ -13,6 +13,7 @@ from spaces.encoding import Layout, Statistics
 from spaces.families import FAMILIES
 from spaces.matrix import matrix
 
+CHUNK_ROWS = 65_536  # whose columns are laid out as features at a time
 N_STATISTICS = 4  # what a member learned about its columns: the last arrays of a fitted trial's weights
 
 
@@ -80,11 +81,15 @@ class FittedProgram:
     ) -> NDArray[np.float64]:
         """Evaluate members on rows ``(n_members, n_rows, n_outputs)``; see `ensemble.evaluation.Program`."""
         rounds, sizes, models, *learned = weights
-        outputs = []
+        n_rows, outputs = len(inputs["numbers"]), []
         for member, model in enumerate(self._models(sizes, models)):
             own = Statistics(*(values[member] for values in learned))
-            x = matrix(self._family.COLUMNS, self._layout, inputs["numbers"], inputs["codes"], own)
-            outputs.append(self._family.predict(model, x, int(rounds[member])))
+            parts = []
+            for start in range(0, max(1, n_rows), CHUNK_ROWS):
+                numbers, codes = (inputs[name][start : start + CHUNK_ROWS] for name in ("numbers", "codes"))
+                x = matrix(self._family.COLUMNS, self._layout, numbers, codes, own)
+                parts.append(self._family.predict(model, x, int(rounds[member])))
+            outputs.append(np.concatenate(parts))
         return np.stack(outputs).astype(np.float64)
 
     def samples(

@@ -18,6 +18,7 @@ Array = NDArray[Any]
 Subject = Literal["winner", "ensemble"]
 SUBJECTS: tuple[Subject, ...] = ("winner", "ensemble")
 N_DRAWS_AT_ONCE = 128  # whose curves are held in memory
+N_DRAWS_COUNTED = 25  # at a time, in 8 bytes for each row
 
 OUT_OF_BAG_VARIANCE = float(np.e - 1.0)
 """How much more a score of fixed predictions varies over out-of-bag rows than over samples: those are a share
@@ -36,14 +37,14 @@ class Bootstrap:
     losses : (n_draws, n_trials)
         Of every trial on the drawn rows, at the epochs chosen from all rows.
     counts : (n_draws, n_rows) int
-        How often each row was drawn.
+        How often each row was drawn; in the smallest type that holds it.
     """
 
     winner: Array
     ensemble: Array
     decisions: tuple[Decision, ...]
     losses: Array
-    counts: NDArray[np.int64]
+    counts: NDArray[np.integer[Any]]
 
     def of(self, subject: Subject) -> Array:
         """The out-of-bag losses of one of the two."""
@@ -65,7 +66,7 @@ def bootstrap(
     method of weighing and the kind of calibration are those of the full decision.
     """
     units = bootstrap_units(history.units, history.time, history.is_ever_held)
-    counts = bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n_draws, rng=rng)
+    counts = _counts(history, units, n_draws, rng)
     decisions: list[Decision] = []
     for start in range(0, n_draws, N_DRAWS_AT_ONCE):
         some = counts[start : start + N_DRAWS_AT_ONCE]
@@ -76,6 +77,20 @@ def bootstrap(
     at_full = losses_at(history, rule.metric, full.kept, counts)
     winner, ensemble = np.array(scores).T
     return Bootstrap(winner, ensemble, tuple(decisions), at_full, counts)
+
+
+def _counts(
+    history: History, units: Array, n_draws: int, rng: np.random.Generator
+) -> NDArray[np.integer[Any]]:
+    """Return how often each row is drawn `(n_draws, n_rows)`: a byte each where that is enough."""
+    found: NDArray[np.integer[Any]] = np.zeros((n_draws, len(history.y)), np.uint8)
+    for start in range(0, n_draws, N_DRAWS_COUNTED):
+        part = slice(start, min(start + N_DRAWS_COUNTED, n_draws))
+        n = part.stop - start
+        some = bootstrap_counts(history.y, units, history.is_ever_held, n_draws=n, rng=rng)
+        found = found.astype(np.promote_types(found.dtype, np.min_scalar_type(int(some.max()))), copy=False)
+        found[part] = some
+    return found
 
 
 def _out_of_bag(history: History, metric: Metric, decision: Decision, counts: Array) -> tuple[float, float]:

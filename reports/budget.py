@@ -112,7 +112,7 @@ class Trajectory:
         self._metric, self._y, self._rng = metric, np.asarray(y, np.float64), rng
         self._units = np.arange(len(y)) if units is None else np.asarray(units)
         self._time, self._n_parts, self._n_rounds = time, n_parts, n_rounds
-        self._weights = np.empty((0, len(y)))  # of those who decide: all rows, then by round and part
+        self._weights = np.empty((0, len(y)), bool)  # of those who decide: all rows, then by round and part
         self._scored: list[tuple[int, Array]] = []  # round and rows of each part
         self._best = self._inside = self._outside = np.empty(0)
         self.honest: list[float] = []
@@ -166,7 +166,7 @@ class Trajectory:
             for part in range(int(is_in_time), int(parts.max()) + 1):
                 weights.append(partition.deciding(parts, part, self._units, is_in_time=is_in_time))
                 self._scored.append((number, np.flatnonzero(parts == part)))
-        self._weights = np.stack(weights).astype(np.float64)
+        self._weights = np.stack(weights)
         self._best = np.full(len(weights), np.inf)
         shape = one.predictions[0].shape[1:]
         self._outside = np.full((len(dealt), *shape), np.nan)

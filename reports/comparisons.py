@@ -5,7 +5,7 @@ Differences are losses of the first less losses of the second: negative says tha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import comb
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from reports.history import History
 from reports.parts import bootstrap_counts, bootstrap_units, strata_of
-from reports.scoring import losses, pooled, row_losses
+from reports.replay import MOST_WEIGHTS
+from reports.scoring import MOST_VALUES, losses, pooled, row_losses
 from search import metrics
 from search.metrics import Metric
 
@@ -153,7 +154,7 @@ def fold_losses(history: History, metric: Metric, kept: Array, fold_of_row: Arra
         for repeat, folds in enumerate(fold_of_row)
         for fold in range(int(fold_of_row.max()) + 1)
     ]
-    tables, ones = [history.table(t, k) for t, k in enumerate(kept)], np.ones(len(history.y))
+    tables, ones = (history.table(t, k) for t, k in enumerate(kept)), np.ones(len(history.y))
     return np.array(
         [
             [
@@ -241,18 +242,23 @@ def overfitting(
     n_blocks = int(blocks.max()) + 1
     if len(candidates) < 2 or n_blocks < 4:
         return None
-    halves = _halves(
+    first = _halves(
         n_blocks, MOST_HALVES if not metric.is_mean_of_rows else comb(N_BLOCKS, N_BLOCKS // 2), rng
     )
-    weights = np.where(blocks >= 0, halves[:, blocks], False).astype(np.float64)
-    inside = _candidate_losses(history, metric, kept, candidates, weights, blocks, halves)
-    outside = inside[::-1]  # the halves come in such an order that the last is the first one's complement
-    best = inside.argmin(axis=1)
+    losses_on = _half_losses(history, metric, kept, candidates, blocks)
+    n_at_once = max(1, MOST_VALUES // (2 * len(candidates)))
+    some = [first[start : start + n_at_once] for start in range(0, len(first), n_at_once)]
+    ranks = np.concatenate([_ranks(losses_on(np.concatenate([one, ~one[::-1]]))) for one in some])
+    probability = float(np.where(ranks == 0.5, 0.5, ranks > 0.5).mean())
+    return Overfitting(probability, float(ranks.mean()), len(ranks), len(candidates))
+
+
+def _ranks(inside: Array) -> Array:
+    """Return each half's winner's rank on the other, 0 to 1; reversing the halves gives the complements."""
+    outside, best = inside[::-1], inside.argmin(axis=1)
     own = np.take_along_axis(outside, best[:, None], axis=1)
-    rank = ((outside < own).sum(axis=1) + ((outside == own).sum(axis=1) - 1) / 2) / (len(candidates) - 1)
-    return Overfitting(
-        float(np.where(rank == 0.5, 0.5, rank > 0.5).mean()), float(rank.mean()), len(halves), len(candidates)
-    )
+    n_better, n_equal = (outside < own).sum(axis=1), (outside == own).sum(axis=1)
+    return np.asarray((n_better + (n_equal - 1) / 2) / (inside.shape[1] - 1))
 
 
 def _row_blocks(history: History, n_blocks: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -274,35 +280,60 @@ def _row_blocks(history: History, n_blocks: int, rng: np.random.Generator) -> ND
 
 
 def _halves(n_blocks: int, n_most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return halves `(n_halves, n_blocks)` so ordered that reversing the rows gives the complements."""
+    """Return halves `(n_halves, n_blocks)` of which none is another's complement."""
     picks = np.array(list(combinations(range(n_blocks), n_blocks // 2)))
     first = picks[: len(picks) // 2]
     if 2 * len(first) > n_most:
         first = first[np.sort(rng.choice(len(first), n_most // 2, replace=False))]
     halves = np.zeros((len(first), n_blocks), bool)
     np.put_along_axis(halves, first, True, axis=1)
-    return np.concatenate([halves, ~halves[::-1]])
+    return halves
 
 
-def _candidate_losses(
+def _half_losses(
+    history: History, metric: Metric, kept: Array, candidates: Array, blocks: Array
+) -> Callable[[NDArray[np.bool_]], Array]:
+    """Return what gives the loss of each candidate on halves `(n_halves, n_candidates)`, over repeats.
+
+    For means of rows a half's sums are sums of its blocks' sums, which are added up once.
+    """
+    rows_of = [np.flatnonzero(is_held) for is_held in history.is_held]
+    sums = [
+        _block_sums(history, metric, kept, candidates, blocks, repeat, rows)
+        for repeat, rows in enumerate(rows_of if metric.is_mean_of_rows else [])
+    ]
+
+    def found(halves: NDArray[np.bool_]) -> Array:
+        total = np.zeros((len(halves), len(candidates)))
+        for by_block, sizes in sums:
+            total += halves @ by_block.T / np.maximum(halves @ sizes, 1.0)[:, None]
+        for repeat, rows in enumerate([] if metric.is_mean_of_rows else rows_of):
+            tables = np.stack([history.table(int(t), kept[t])[repeat, rows] for t in candidates])
+            n_at_once = max(1, MOST_WEIGHTS // max(1, rows.size))
+            for start in range(0, len(halves), n_at_once):
+                some = slice(start, start + n_at_once)
+                weights = halves[some][:, blocks[rows]].astype(np.float64)
+                total[some] += losses(metric, history.y[rows], tables, weights).T
+        return np.asarray(np.where(np.isnan(total), np.inf, total))
+
+    return found
+
+
+def _block_sums(
     history: History,
     metric: Metric,
     kept: Array,
     candidates: Array,
-    weights: Array,
     blocks: Array,
-    halves: Array,
-) -> Array:
-    """Return the loss of each candidate on each half `(n_halves, n_candidates)`, averaged over repeats."""
-    total = np.zeros((len(halves), len(candidates)))
-    for repeat, is_held in enumerate(history.is_held):
-        rows = np.flatnonzero(is_held)
-        tables = np.stack([history.table(int(t), kept[t])[repeat, rows] for t in candidates])
-        if metric.is_mean_of_rows:  # a half's sums are sums of its blocks' sums
-            in_block = (blocks[rows][:, None] == np.arange(halves.shape[1])).astype(np.float64)
-            sums = row_losses(metric, history.y[rows], tables) @ in_block
-            sizes = halves @ in_block.sum(axis=0)
-            total += halves @ sums.T / np.maximum(sizes, 1.0)[:, None]
-        else:
-            total += losses(metric, history.y[rows], tables, weights[:, rows]).T
-    return np.asarray(np.where(np.isnan(total), np.inf, total))
+    repeat: int,
+    rows: NDArray[np.int64],
+) -> tuple[Array, Array]:
+    """Return the losses of each block, added `(n_candidates, n_blocks)`, and how many rows it has."""
+    in_block = (blocks[rows][:, None] == np.arange(int(blocks.max()) + 1)).astype(np.float64)
+    n_at_once = max(1, MOST_VALUES // max(1, rows.size * history.y.shape[1]))
+    sums = []
+    for start in range(0, len(candidates), n_at_once):
+        some = candidates[start : start + n_at_once]
+        tables = np.stack([history.table(int(t), kept[t])[repeat, rows] for t in some])
+        sums.append(row_losses(metric, history.y[rows], tables) @ in_block)
+    return np.concatenate(sums), in_block.sum(axis=0)

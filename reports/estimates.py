@@ -16,7 +16,17 @@ from reports import parts as partition
 from reports.bootstrap import SUBJECTS, Bootstrap, Subject, bootstrap, interval, spread_factor
 from reports.comparisons import Difference, paired
 from reports.history import History
-from reports.replay import STAGES, Decision, Frozen, Rule, Stage, curves, decide_all, predictions
+from reports.replay import (
+    MOST_WEIGHTS,
+    STAGES,
+    Decision,
+    Frozen,
+    Rule,
+    Stage,
+    curves,
+    decide_all,
+    predictions,
+)
 from reports.scoring import pooled
 from search import metrics
 from search.metrics import Metric
@@ -132,7 +142,7 @@ def estimate(
     """
     first, second, third = rng.spawn(3)
     parts = split(history, n_parts=n_parts, n_rounds=n_rounds, rng=first)
-    everything = np.ones((1, len(history.y)))
+    everything = np.ones((1, len(history.y)), bool)
     all_curves = curves(history, rule.metric, np.vstack([everything, _row_weights(history, parts)]))
     full = decide_all(history, rule, everything, all_curves[:1])[0]
     fitted = crossfit(history, rule, parts, part_curves=all_curves[1:], n_workers=n_workers)
@@ -197,7 +207,7 @@ def _turns(history: History, parts: Array) -> Iterator[tuple[int, int, Array]]:
 
 
 def _row_weights(history: History, parts: Array) -> Array:
-    return np.stack([is_deciding for _, _, is_deciding in _turns(history, parts)]).astype(np.float64)
+    return np.stack([is_deciding for _, _, is_deciding in _turns(history, parts)])
 
 
 def crossfit(
@@ -229,7 +239,7 @@ def crossfit(
             raise ValueError(
                 f"a replay needs rows to decide on, got none for part {part}: groups span all times"
             )
-    weights = np.stack([is_deciding for _, _, is_deciding in turns]).astype(np.float64)
+    weights = np.stack([is_deciding for _, _, is_deciding in turns])
     if part_curves is None:
         part_curves = curves(history, rule.metric, weights)
     decided = decide_all(
@@ -329,11 +339,17 @@ def compare(
     if drawn is None:
         return paired(history, metric, fitted.ensemble, fitted.winner, rng=rng)
     centre = honest_loss(history, metric, fitted.ensemble) - honest_loss(history, metric, fitted.winner)
-    weights = history.weighted(drawn.counts)
-    by_draw = [pooled(metric, history.y, fitted.of(subject), weights) for subject in SUBJECTS]
+    by_draw = [_by_draw(history, metric, fitted.of(subject), drawn.counts) for subject in SUBJECTS]
     own = float(np.nanvar(by_draw[1] - by_draw[0], ddof=1))
     found = drawn.ensemble - drawn.winner
     low, high = interval(found, centre, own)
     variance = float(np.nanvar(found, ddof=1))
     error = spread_factor(variance, own) * variance**0.5
     return Difference(centre, low, high, error, None, int(np.isfinite(found).sum()))
+
+
+def _by_draw(history: History, metric: Metric, table: Array, counts: Array) -> Array:
+    """Return the loss of fixed predictions in each draw `(n_draws,)`, a portion of the draws at a time."""
+    n_at_once = max(1, MOST_WEIGHTS // len(history.y))
+    parts = [counts[i : i + n_at_once] for i in range(0, len(counts), n_at_once)]
+    return np.concatenate([pooled(metric, history.y, table, history.weighted(part)) for part in parts])

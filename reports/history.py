@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from operator import index
+from pathlib import Path
+from typing import Any, Self, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,49 @@ from numpy.typing import NDArray
 from search.records import Run, RunError, Trial
 
 Array = NDArray[Any]
+MOST_OPEN = 128  # files: more than the candidates of a decision, less than any system allows
+
+
+@final
+class Stored(Sequence[Array]):
+    """Predictions that stay on the disk: a trial's file is memory-mapped when it is asked for.
+
+    A map keeps its file open, and a process may not open as many as a study can have trials: those that were
+    asked for longest ago are closed when nobody holds them.
+
+    Parameters
+    ----------
+    places : sequence of (Path, slice)
+        For each trial an ``.npy`` file of ``(n_kept, n_repeats, n_rows, n_outputs)``, and what of its first
+        axis counts.
+    """
+
+    def __init__(self, places: Sequence[tuple[Path, slice]]) -> None:
+        self._places = tuple(places)
+        self._opened = lru_cache(MOST_OPEN)(opened)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Array: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> Array | Self:
+        if isinstance(place, slice):
+            return type(self)(self._places[place])
+        path, part = self._places[index(place)]
+        found: Array = self._opened(path)[part]
+        return found
+
+
+def opened(path: Path) -> Array:
+    """The array of an ``.npy`` file, memory-mapped."""
+    try:
+        stored: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise RunError(f"{path} must hold a whole array: {error}") from None
+    return stored
 
 
 @dataclass(frozen=True)
@@ -29,8 +74,8 @@ class History:
     architectures : tuple of hashable
     epochs : tuple of tuple of int
         Checkpoints of each trial with stored predictions, rising.
-    predictions : tuple of (n_kept, n_repeats, n_rows, n_outputs)
-        NaN where a row was not held out in a repeat, the same for all trials. May be memory-mapped.
+    predictions : sequence of (n_kept, n_repeats, n_rows, n_outputs)
+        NaN where a row was not held out in a repeat, the same for all trials. They may be `Stored`.
     units : (n_rows,)
         Rows that belong together (groups, duplicates) share a number.
     time : (n_rows,) or None
@@ -54,7 +99,7 @@ class History:
     is_completed: NDArray[np.bool_]
     architectures: tuple[Hashable, ...]
     epochs: tuple[tuple[int, ...], ...]
-    predictions: tuple[Array, ...]
+    predictions: Sequence[Array]
     units: Array
     time: Array | None = None
     fold_of_row: Array | None = None
@@ -165,8 +210,8 @@ def history_of(
         numbers=tuple(trial.number for trial in trials),
         is_completed=np.array([trial.status == "completed" for trial in trials]),
         architectures=tuple(architecture(trial) for trial in trials),
-        epochs=tuple(epochs for epochs, _ in kept),
-        predictions=tuple(tables for _, tables in kept),
+        epochs=tuple(epochs for epochs, _, _ in kept),
+        predictions=Stored([(path, part) for _, path, part in kept]),
         units=np.arange(len(y)) if units is None else np.asarray(units),
         time=time,
         fold_of_row=fold_of_row,
@@ -175,14 +220,14 @@ def history_of(
     )
 
 
-def _kept(run: Run, trial: Trial, has_epochs: bool, is_by_fold: bool) -> tuple[tuple[int, ...], Array]:
-    """Return a trial's epochs and its predictions there; those of its folds' epochs come last in the file."""
-    stored: Array = np.load(run.path / f"oof/{trial.number:05d}.npy", mmap_mode="r", allow_pickle=False)
+def _kept(run: Run, trial: Trial, has_epochs: bool, is_by_fold: bool) -> tuple[tuple[int, ...], Path, slice]:
+    """Return a trial's epochs, its file, and where its predictions are there; of its folds' epochs last."""
+    path = run.path / f"oof/{trial.number:05d}.npy"
     epoch, n_kept = trial.chosen_epoch or 1, len(trial.kept_epochs)
     if not has_epochs:
-        index = trial.kept_epochs.index(epoch) if trial.chosen_index is None else trial.chosen_index
-        return (epoch,), stored[index : index + 1]
-    if len(stored) != n_kept + is_by_fold:
+        place = trial.kept_epochs.index(epoch) if trial.chosen_index is None else trial.chosen_index
+        return (epoch,), path, slice(place, place + 1)
+    if len(opened(path)) != n_kept + is_by_fold:
         said, found = (
             ("each fold has its own", "one for all") if is_by_fold else ("one for all", "one for each")
         )
@@ -190,4 +235,4 @@ def _kept(run: Run, trial: Trial, has_epochs: bool, is_by_fold: bool) -> tuple[t
             f"epochs are replayed as said, a trial has {said}; in the run {str(run.path)!r} trial "
             f"{trial.number} has {found}"
         )
-    return trial.kept_epochs, stored[:n_kept]
+    return trial.kept_epochs, path, slice(n_kept)

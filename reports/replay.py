@@ -20,6 +20,7 @@ from reports.stopping import Ceilings, is_after_end, padded, pruned
 from search.metrics import Metric
 
 Array = NDArray[Any]
+MOST_WEIGHTS = 16_000_000  # row weights in double precision at a time
 Stage = Literal["epoch", "prune", "winner", "members", "calibration"]
 STAGES: tuple[Stage, ...] = ("epoch", "prune", "winner", "members", "calibration")
 
@@ -146,6 +147,7 @@ def curves(history: History, metric: Metric, row_weights: Array) -> Array:
     Parameters
     ----------
     row_weights : (n_weights, n_rows)
+        Booleans and counts may be so: they become numbers of double precision a portion at a time.
 
     Returns
     -------
@@ -153,18 +155,28 @@ def curves(history: History, metric: Metric, row_weights: Array) -> Array:
         Pooled over the weighted rows of a repeat, averaged over repeats, infinite where undefined; or, where
         each fold has its own epoch, of each member, NaN where undefined. Infinite beyond a trial's last one.
     """
-    weights = history.weighted(row_weights)
-    n_most, shape = max(map(len, history.epochs)), (len(weights), history.n_trials)
+    given = np.asarray(row_weights)
+    return np.concatenate([_curves(history, metric, given[part]) for part in _portions(history, len(given))])
+
+
+def _portions(history: History, n_weights: int) -> list[slice]:
+    """Return slices of row weightings, each few enough to be held in double precision."""
+    n_at_once = max(1, MOST_WEIGHTS // max(1, int(history.is_held.sum())))
+    return [slice(i, i + n_at_once) for i in range(0, max(1, n_weights), n_at_once)]
+
+
+def _curves(history: History, metric: Metric, row_weights: Array) -> Array:
+    n_most, shape = max(map(len, history.epochs)), (len(row_weights), history.n_trials)
     if history.fold_of_row is not None:
         found = np.full((*shape, len(history.members), n_most), np.inf)
         for member, (repeat, rows) in enumerate(history.members):
-            own = weights[:, rows]
+            own = _weights_of(history, row_weights, rows)
             for t, table in enumerate(history.predictions):
                 loss = losses(metric, history.y[rows], np.asarray(table[:, repeat, rows]), own)
                 found[:, t, member, : len(table)] = loss.T
         return found
     found = np.full((*shape, n_most), np.inf)
-    by_repeat = _by_repeat(history, weights)
+    by_repeat = _by_repeat(history, row_weights)
     for t, table in enumerate(history.predictions):
         found[:, t, : len(table)] = _averaged(history, metric, table, by_repeat)
     return found
@@ -175,7 +187,13 @@ def losses_at(history: History, metric: Metric, kept: Array, row_weights: Array)
 
     Pooled over the weighted rows of a repeat, averaged over repeats, infinite where undefined.
     """
-    by_repeat = _by_repeat(history, history.weighted(row_weights))
+    given = np.asarray(row_weights)
+    parts = [_losses_at(history, metric, kept, given[part]) for part in _portions(history, len(given))]
+    return np.concatenate(parts)
+
+
+def _losses_at(history: History, metric: Metric, kept: Array, row_weights: Array) -> Array:
+    by_repeat = _by_repeat(history, row_weights)
     n_chunk = max(1, MOST_VALUES // history.predictions[0][0].size)
     found = []
     for start in range(0, history.n_trials, n_chunk):
@@ -185,9 +203,15 @@ def losses_at(history: History, metric: Metric, kept: Array, row_weights: Array)
     return np.concatenate(found, axis=1)
 
 
-def _by_repeat(history: History, weights: Array) -> list[tuple[Array, Array]]:
+def _by_repeat(history: History, row_weights: Array) -> list[tuple[Array, Array]]:
     """Return the held rows of each repeat and their weights `(n_weights, n_held)`."""
-    return [(rows, weights[:, rows]) for rows in map(np.flatnonzero, history.is_held)]
+    return [(rows, _weights_of(history, row_weights, rows)) for rows in map(np.flatnonzero, history.is_held)]
+
+
+def _weights_of(history: History, row_weights: Array, rows: Array) -> Array:
+    """Return the weights of some rows, times how much each counts, in double precision."""
+    own = row_weights[:, rows].astype(np.float64)
+    return own if history.row_weights is None else own * history.row_weights[rows]
 
 
 def _averaged(history: History, metric: Metric, tables: Array, by_repeat: list[tuple[Array, Array]]) -> Array:
@@ -318,9 +342,11 @@ def _lines(history: History, row_weights: Array, kept: Array, trials: Array) -> 
     """Lay out what some trials predicted for the rows that have a say."""
     weighted = history.weighted(row_weights)
     repeats, rows = np.nonzero(history.is_held & (weighted > 0))
-    tables = [history.table(int(t), kept[t])[repeats, rows] for t in trials]
+    candidates = np.empty((len(trials), len(rows), history.y.shape[1]))
+    for own, t in zip(candidates, trials, strict=True):
+        own[:] = history.table(int(t), kept[t])[repeats, rows]
     return Lines(
-        candidates=np.stack(tables).astype(np.float64),
+        candidates=candidates,
         architectures=[history.architectures[t] for t in trials],
         y=history.y[rows],
         row_weights=weighted[rows],

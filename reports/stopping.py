@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-Curve = tuple[Sequence[int], Sequence[float]]
-Ceilings = Callable[[Sequence[Curve], Sequence[int]], Mapping[int, float]]
-"""`(curves of the completed trials, checkpoints) -> loss not to be exceeded, by epoch`. A curve is given as
-the epochs at which a trial improved and its loss there: only the best loss so far may count."""
+
+class Running(Protocol):
+    """A pruning rule as completed trials come."""
+
+    def add(self, epochs: Sequence[int], losses: Sequence[float]) -> None:
+        """Add a completed trial: its lowest loss until each look; only the lowest so far may count."""
+
+    @property
+    def limits(self) -> Mapping[int, float]:
+        """Losses not to be exceeded, by epoch."""
+
+
+Ceilings = Callable[[Sequence[int]], Running]
+"""The pruning rule for the epochs at which every trial is looked at, before the first trial."""
 
 
 def padded(epochs: Sequence[Sequence[int]], n_most: int) -> Array:
@@ -70,30 +80,24 @@ def pruned(
         The others are never pruned, and set no limits.
     """
     is_pruned = ~is_completed
-    if ceilings is None:
+    if ceilings is None or not looks:
         return is_pruned
-    best = np.minimum.accumulate(curve, axis=1)
-    last = np.where(np.isfinite(curve) & np.isfinite(epochs), epochs, 0.0).max(axis=1)
-    completed: list[Curve] = []
-    limits = _limits(ceilings, completed, looks)
+    running, epoch_of = ceilings(looks), list(looks)
+    limits, place = running.limits, {epoch: k for k, epoch in enumerate(looks)}
+    at_looks, is_looked = _at_looks(epochs, curve, looks)
     for t in np.flatnonzero(is_completed & is_watched):
-        rungs, most = limits
-        at = np.searchsorted(epochs[t], rungs, side="right") - 1  # the last kept epoch until each rung
-        is_pruned[t] = np.any((rungs <= last[t]) & (at >= 0) & (best[t, at] > most))
+        best, seen = at_looks[t].tolist(), is_looked[t]
+        is_pruned[t] = any(best[place[at]] > most and seen[place[at]] for at, most in limits.items())
         if not is_pruned[t]:
-            completed.append(_records(epochs[t], best[t]))
-            limits = _limits(ceilings, completed, looks)
+            running.add(epoch_of, best)
+            limits = running.limits
     return is_pruned if not is_pruned.all() else ~is_completed
 
 
-def _limits(ceilings: Ceilings, completed: Sequence[Curve], looks: Sequence[int]) -> tuple[Array, Array]:
-    """Return epochs and the losses not to be exceeded there; they change with the completed trials alone."""
-    limits = ceilings(completed, looks)
-    return np.array(list(limits), np.float64), np.array(list(limits.values()), np.float64)
-
-
-def _records(epochs: Array, best: Array) -> Curve:
-    """Return the epochs at which a trial improved, and its loss there."""
-    is_record = np.diff(best, prepend=np.inf) < 0
-    is_record[0] = True
-    return epochs[is_record].tolist(), best[is_record].tolist()
+def _at_looks(epochs: Array, curve: Array, looks: Sequence[int]) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the lowest loss until each look `(n_trials, n_looks)`, and whether a trial was seen there."""
+    best = np.minimum.accumulate(curve, axis=1)
+    last = np.where(np.isfinite(curve) & np.isfinite(epochs), epochs, 0.0).max(axis=1)
+    places = np.stack([(epochs <= look).sum(axis=1) - 1 for look in looks], axis=1)
+    found = np.where(places >= 0, np.take_along_axis(best, np.maximum(places, 0), axis=1), np.inf)
+    return found, (places >= 0) & (np.asarray(looks) <= last[:, None])

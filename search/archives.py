@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import os
 import stat
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_BYTES = 2**28  # a file may always inflate to a quarter of a gigabyte
+MOST_TEXT = 2**30  # bytes of a file of a run that is no array
 MOST_TIMES, MOST_TIMES_COLUMNS = (
     100,
     1000,
@@ -107,6 +109,69 @@ def arrays_of(content: bytes) -> dict[str, np.ndarray]:
     return found
 
 
+def check_links(folder: Path) -> None:
+    """Refuse a folder in which something is a link: what is written there would land elsewhere.
+
+    Raises
+    ------
+    ArchiveError
+        Naming the first link.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in sorted((*folders, *files)):
+            path = Path(place, name)
+            if path.is_symlink():
+                raise ArchiveError(
+                    f"a run that is written to must hold no links, and {shown(str(path))} is one: "
+                    "put the file itself there"
+                )
+
+
+def check_text(path: Path) -> None:
+    """Refuse a file of JSON, lines or TOML that is no plain one, or larger than any that a study writes."""
+    found = path.stat()
+    for is_kind, name in _KINDS:
+        if is_kind(found.st_mode):
+            raise ArchiveError(f"it must be a plain file, and is {name}")
+    if found.st_size > MOST_TEXT:
+        raise ArchiveError(f"it must have at most {MOST_TEXT:,} bytes, and has {found.st_size:,}")
+
+
+def check_array(path: Path) -> None:
+    """Refuse an ``.npy`` file whose header tells another size than the file has; nothing else is read.
+
+    Raises
+    ------
+    ArchiveError, ValueError
+        If it is no array of plain values, or not as large as it says.
+    """
+    with path.open("rb") as file:
+        _check_header(file, path.stat().st_size, path.name)
+
+
+def check_arrays(path: Path) -> None:
+    """Refuse an ``.npz`` file as `arrays_of` does, from the headers of its members alone.
+
+    Raises
+    ------
+    ArchiveError
+        If its arrays are none, or take room beyond measure.
+    ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error
+        If the archive is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        check_size(sum(member.file_size for member in members), path.stat().st_size)
+        for member in members:
+            if member.flag_bits & 1:
+                raise ArchiveError(f"arrays must not be encrypted, and {shown(member.filename)} is")
+            try:
+                with archive.open(member) as file:
+                    _check_header(file, member.file_size, member.filename)
+            except NotImplementedError as error:
+                raise ArchiveError(f"{shown(member.filename)} is packed in an unknown way: {error}") from None
+
+
 def check_names(names: Iterable[str]) -> None:
     """Refuse columns of which two have one name."""
     for name, n_times in Counter(names).items():
@@ -122,25 +187,31 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> np.n
         data = archive.read(member)
     except NotImplementedError as error:
         raise ArchiveError(f"{shown(name)} is packed in an unknown way: {error}") from None
-    if not data.startswith(npy.MAGIC_PREFIX):
-        raise ArchiveError(f"members must be arrays in the npy format, and {shown(name)} is none")
     buffer = io.BytesIO(data)
-    version = npy.read_magic(buffer)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ArchiveError(f"arrays must be of npy version 1.0 or 2.0, and {shown(name)} is of {version}")
-    shape, _, dtype = readers[version](buffer)
-    if dtype.hasobject:
-        raise ArchiveError(f"arrays must hold plain values, no pickled objects, and {shown(name)} does")
-    n_bytes = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or n_bytes != len(data) - buffer.tell():
-        raise ArchiveError(
-            f"arrays must be as large as they say; {shown(name)} says {dtype} {shape}, "
-            f"and has {len(data) - buffer.tell():,} bytes"
-        )
+    _check_header(buffer, len(data), name)
     buffer.seek(0)
     array: np.ndarray = npy.read_array(buffer, allow_pickle=False)
     return array
+
+
+def _check_header(file: IO[bytes], n_bytes: int, name: str) -> None:
+    """Read the header of an array of so many bytes, header included, and hold its claims against them."""
+    start = file.read(npy.MAGIC_LEN)
+    if len(start) < npy.MAGIC_LEN or not start.startswith(npy.MAGIC_PREFIX):
+        raise ArchiveError(f"members must be arrays in the npy format, and {shown(name)} is none")
+    version = (start[-2], start[-1])
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ArchiveError(f"arrays must be of npy version 1.0 or 2.0, and {shown(name)} is of {version}")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ArchiveError(f"arrays must hold plain values, no pickled objects, and {shown(name)} does")
+    n_left = n_bytes - file.tell()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != n_left:
+        raise ArchiveError(
+            f"arrays must be as large as they say; {shown(name)} says {dtype} {shown(shape)}, "
+            f"and has {n_left:,} bytes"
+        )
 
 
 def columns_of(content: bytes) -> pa.Table:

@@ -63,15 +63,12 @@ class CandidateTable:
     def lines(self) -> Lines:
         """What members are chosen from; lines without weight have no say."""
         has_say = self.row_weights > 0
-        return Lines(
-            self.predictions[:, has_say],
-            [architecture_of(trial) for trial in self.trials],
-            self.y[has_say],
-            self.row_weights[has_say],
-            self.rows[has_say],
-            self.units[has_say],
-            None if self.time is None else self.time[has_say],
-        )
+        given = (self.y, self.row_weights, self.rows, self.units)
+        predictions, time = self.predictions, self.time
+        if not has_say.all():
+            given = tuple(values[has_say] for values in given)  # type: ignore[assignment]
+            predictions, time = predictions[:, has_say], None if time is None else time[has_say]
+        return Lines(predictions, [architecture_of(trial) for trial in self.trials], *given, time)
 
     def score(self, metric: metrics.Metric, predictions: Array) -> float:
         """The metric on each repeat's held rows together, averaged; NaN predictions are left out."""
@@ -113,12 +110,14 @@ def candidate_table(
 ) -> CandidateTable:
     """The held-out predictions of at most 50 completed trials, best first."""
     best = sorted(trials, key=lambda trial: (loss_of(trial, metric), trial.number))[:MOST_CANDIDATES]
-    stored = [run.out_of_fold(t.number)[t.chosen_index] for t in best]
-    is_held = ~np.isnan(stored[0][..., 0])
+    is_held = ~np.isnan(run.out_of_fold(best[0].number)[best[0].chosen_index][..., 0])
     repeats, rows = np.nonzero(is_held)
+    predictions = np.empty((len(best), len(rows), dataset.n_outputs))
+    for own, trial in zip(predictions, best, strict=True):
+        own[:] = run.out_of_fold(trial.number)[trial.chosen_index][is_held]
     return CandidateTable(
         trials=tuple(best),
-        predictions=np.stack([p[is_held] for p in stored]).astype(np.float64),
+        predictions=predictions,
         y=dataset.y[rows],
         repeats=repeats,
         rows=rows,

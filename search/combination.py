@@ -19,7 +19,7 @@ from reports.replay import Lines, Rule
 from reports.scoring import losses
 from search import metrics
 from search.ledger import of_best_of, of_greedy, of_top_k
-from search.pruning import ceilings
+from search.pruning import Ceilings
 from search.training.recipe import PATIENCE_FROM_EPOCH, Recipe
 
 Array = NDArray[Any]
@@ -112,7 +112,7 @@ class Combiner:
             choose_members=self.weigh if is_open else partial(self.weigh, method=self.methods[0]),
             choose_method=self.choose_method if is_open else None,
             calibrate=self.calibrate if self.can_calibrate else None,
-            ceilings=ceilings if looks_at_held else None,
+            ceilings=Ceilings if looks_at_held else None,
             looks=recipe.looks,
             patience=recipe.patience if looks_at_held else 0.0,
             patience_from=PATIENCE_FROM_EPOCH,

@@ -23,8 +23,10 @@ from search.records import Run, Trial
 from search.splits import Folds
 from search.training.recipe import Recipe
 from search.training.trained import TrainingFailed
+from spaces.threads import limited
 
 
+@limited(1)  # decisions are made in two threads: with two more of BLAS in each they wait for each other
 def conclude(
     run: Run,
     ledger: Ledger,

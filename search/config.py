@@ -283,7 +283,10 @@ def to_toml(config: StudyConfig) -> str:
 def _read(path: Path) -> dict[str, Any]:
     if "\0" in str(path) or (path.exists() and not (path.is_file() or path.is_dir())):
         raise ConfigError(f"the configuration must be a plain file, and {shown(str(path))} is none")
+    from search.archives import check_text
+
     try:
+        check_text(path)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ConfigError(f"the configuration {str(path)!r} is not TOML: it is nested too deeply") from None

@@ -348,5 +348,5 @@ def _fingerprint(
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
     for array in (table.numbers, table.codes, y, groups, time, row_weights):
         if array is not None:
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.records import Run, versions
+from search.hardware import versions
+from search.records import Run
 
 if TYPE_CHECKING:
     import pandas as pd

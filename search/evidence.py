@@ -38,6 +38,7 @@ from search.training.recipe import Recipe
 
 Array = NDArray[Any]
 N_DRAWS = 200
+MOST_WEIGHTS = 16_000_000  # row weights at a time
 SECONDS_FOR_IMPORTANCE = 60.0
 N_ROUNDS = 25
 
@@ -137,9 +138,17 @@ def _changes(
         return []
     codes = np.unique(units, return_inverse=True)[1]
     n_units = int(codes.max()) + 1
-    counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), N_DRAWS)[:, codes]
-    found = losses(metric, y, np.stack([plain, *others]), np.vstack([np.ones(len(y)), counts]) * row_weights)
-    changes = found[1:] - found[0]
+    tables = np.stack([plain, *others])
+    n_at_once = max(1, MOST_WEIGHTS // len(y))
+    found: list[Array] = []
+    weights: Array = np.ones((1, len(y)))
+    for start in range(0, N_DRAWS, n_at_once):
+        n = min(n_at_once, N_DRAWS - start)
+        counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), n)[:, codes]
+        weights = np.vstack([weights, counts]) if start == 0 else counts
+        found.append(losses(metric, y, tables, weights * row_weights))
+    at_all = np.concatenate(found, axis=1)
+    changes = at_all[1:] - at_all[0]
     ends = _quantiles(changes[:, 1:])
     return [
         {"loss_increase": float(change[0]), "low": float(low), "high": float(high)}

@@ -5,31 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reports.report import write_report
-from search import assembly, metrics
+from search import assembly
 from search import resume as resuming
-from search.audit import findings_table
-from search.baselines import Baseline, baselines
 from search.conclusion import combiner_of, conclude
-from search.config import StudyConfig, load, to_toml
+from search.config import StudyConfig
+from search.facts import Searched, summary_of, write_facts
+from search.interruption import Interrupted
 from search.ledger import Ledger
-from search.looks import row_hashes
-from search.objective import Objective, fold_scores, inner_plan, make_plan, standard_error
+from search.objective import Objective, inner_plan, make_plan
 from search.preparation import Prepared, has_networks, name_of, prepare
 from search.progress import Progress
 from search.proposers import Proposer, check_has_epochs, keras_tuner_proposer, optuna_proposer
-from search.records import Run, Trial, versions
+from search.records import Run, Trial
 from search.study import Budget, Study
 from search.training.callbacks import attending, check_callbacks
 from search.training.context import start_server
 from search.training.limits import Limits
 from search.training.plan import Plan
 from search.training.recipe import Recipe
-from search.training.trained import pooled_loss
 from search.training.workshop import Trains, Workshop
 from search.watch import Growing, Leak, Watch
 from spaces.joint import first_configs
@@ -52,12 +50,12 @@ def study(config: StudyConfig, *, command: str, is_verbose: bool = False) -> Out
     ResumeError
         If the folder holds an unfinished run of another configuration, or of other data.
     """
-    prepared = _prepared(config)
-    if config.out is not None and resuming.is_begun(config.out):
-        run = Run.open(config.out)
-        resuming.check_config(load(run.path / "config.toml"), config)
-    else:
-        run = Run.create(config.out or free_place(config))
+    begun = Run.open(config.out) if config.out is not None and resuming.is_begun(config.out) else None
+    if begun is not None:
+        config = _kept(begun, config)
+        resuming.check_config(_kept(begun, resuming.stored_config(begun)), config)
+    prepared = _prepared(config, begun)
+    run = begun or Run.create(config.out or free_place(config))
     with resuming.alone(run):
         return _run_through(run, config, prepared, command, is_verbose)
 
@@ -71,24 +69,34 @@ def resume(path: str | Path, told: Mapping[str, Any], *, command: str, is_verbos
         If something is told that a run keeps, its data have changed, or there is nothing left to do.
     """
     run = Run.open(path)
-    config = resuming.configured(run, told)
+    config = _kept(run, resuming.configured(run, told))
     if run.is_finished and not told:
         raise resuming.ResumeError(
             f"a finished run goes on with more trials or time, such as --trials {2 * config.trials}: "
             f"{str(path)!r} is finished and nothing was told"
         )
-    prepared = _prepared(config)
+    prepared = _prepared(config, run)
     with resuming.alone(run):
         return _run_through(run, config, prepared, command, is_verbose)
 
 
-def _prepared(config: StudyConfig) -> Prepared:
+def _kept(run: Run, config: StudyConfig) -> StudyConfig:
+    """The same with the repeats that a run has: their default depends on the time, which may change."""
+    if config.repeats is not None or not run.has("run.json"):
+        return config
+    return config.model_copy(update={"repeats": run.load_json("run.json")["folds"]["n_repeats"]})
+
+
+def _prepared(config: StudyConfig, begun: Run | None = None) -> Prepared:
     start_server(needs_networks=has_networks(config))
     if config.storage is not None:
         from search.remote import conduct
 
         conduct.check_places(config)
     prepared = prepare(config)
+    if begun is not None and begun.has("run.json"):
+        reason = begun.load_json("run.json")["folds"]["reason"]
+        prepared = replace(prepared, folds=replace(prepared.folds, reason=reason))
     if config.model is not None:
         assembly.check_model(config.model, prepared.signature)
     if config.tuner == "keras-tuner" and config.oracle == "hyperband":
@@ -101,14 +109,21 @@ def _prepared(config: StudyConfig) -> Prepared:
 def _run_through(
     run: Run, config: StudyConfig, prepared: Prepared, command: str, is_verbose: bool
 ) -> Outcome:
-    budget, metric = config.time, prepared.metric.name
-    with Progress(config.trials, metric, budget_seconds=budget, is_verbose=is_verbose) as progress:
-        _announce(progress, prepared)
-        outcome = carry_out(run, config, prepared, command=command, progress=progress, needs_evidence=True)
-    write_report(run)
-    if not outcome.is_interrupted:
+    shown = Progress(config.trials, prepared.metric.name, budget_seconds=config.time, is_verbose=is_verbose)
+    try:
+        with shown as progress:
+            _announce(progress, prepared)
+            done = carry_out(run, config, prepared, command=command, progress=progress, needs_evidence=True)
+        write_report(run)
+    except KeyboardInterrupt:  # outside the trials
+        if not run.has("run.json"):
+            raise
+        raise Interrupted(
+            f"what is finished is kept; python -m search.run resume {run.path} goes on"
+        ) from None
+    if not done.is_interrupted:
         run.finish()
-    return outcome
+    return done
 
 
 def carry_out(
@@ -124,7 +139,7 @@ def carry_out(
     combiner = combiner_of(config, prepared)
     ledger = Ledger(run)
     earlier = _taken_up(run, ledger, config, prepared) if run.has("run.json") else []
-    references = _begin(run, config, prepared, command)
+    references = write_facts(run, config, prepared, command)
     plan = plan_of(config, prepared)
     left = None if config.time is None else max(0.0, config.time - resuming.seconds_used(earlier))
     limits = Limits(config.trial_time, config.trial_memory)
@@ -137,26 +152,17 @@ def carry_out(
             metric=prepared.metric,
             defaults=recipe_of(config),
             seed=prepared.seeds.number("training"),
-            deadline=None if left is None else time.time() + left,
+            deadline=None if left is None else time.monotonic() + left,
             callbacks=attending(config.callbacks, run.path),
         )
         budget = Budget(config.trials, left, config.max_failures)
         searched = _search(run, ledger, config, prepared, objective, budget, earlier, progress)
-    summary = _summary(prepared, plan, references, searched)
+    summary = summary_of(prepared, plan, references, searched)
     completed = [trial for trial in searched.trials if trial.status == "completed"]
     if completed:
         progress.say("choosing the ensemble")
-        conclude(
-            run,
-            ledger,
-            config,
-            prepared,
-            combiner,
-            objective,
-            completed,
-            summary,
-            needs_evidence=needs_evidence,
-        )
+        told = (run, ledger, config, prepared, combiner, objective, completed, summary)
+        conclude(*told, needs_evidence=needs_evidence)
     run.save_json("summary.json", summary)
     run.export()
     return Outcome(run.path, searched.is_interrupted, len(completed))
@@ -171,7 +177,8 @@ def _workshop(
         return Workshop(*told)
     from search.remote.ray_executor import RayWorkshop
 
-    return RayWorkshop(*told, address=config.executor.partition("=")[2] or None)
+    address = config.executor.partition("=")[2] or None
+    return RayWorkshop(*told, needs_networks=has_networks(config), address=address)
 
 
 def _taken_up(run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared) -> list[Trial]:
@@ -180,6 +187,7 @@ def _taken_up(run: Run, ledger: Ledger, config: StudyConfig, prepared: Prepared)
     event = resuming.human_event(run, config, prepared)
     if event is not None:
         ledger.append(event)
+    run.check_ledger()
     (run.path / "DONE").unlink(missing_ok=True)
     resuming.sweep(run)
     return run.trials()
@@ -222,68 +230,6 @@ def _announce(progress: Progress, prepared: Prepared) -> None:
     if len(prepared.sealed):
         progress.say(f"holdout: {len(prepared.sealed)} rows are sealed and used by nothing")
     progress.say(f"splits: {prepared.folds.reason}")
-
-
-def _begin(run: Run, config: StudyConfig, prepared: Prepared, command: str) -> tuple[Baseline, ...]:
-    """Write down what is known before the first trial; the result is the reference models."""
-    dataset, folds = prepared.dataset, prepared.folds
-    before = run.load_json("run.json") if run.has("run.json") else {}
-    again = [*before.get("continued", []), command] if before else []
-    facts = {
-        "command": before.get("command", command),
-        "continued": again,
-        "versions": versions(),
-        "metric": prepared.metric.name,
-        "is_higher_better": prepared.metric.is_higher_better,
-        "seed": config.seed,
-        "task": dataset.task.to_json(),
-        "schema": dataset.schema.to_json(),
-        "dataset": {
-            "name": dataset.name,
-            "n_rows": dataset.n_rows,
-            "n_columns": dataset.schema.n_columns,
-            "n_dropped": dataset.n_dropped,
-            "n_sealed": len(prepared.sealed),
-            "fingerprint": dataset.fingerprint,
-            "source": prepared.source,
-            "notes": list(dataset.notes),
-        },
-        "folds": {
-            "kind": folds.kind,
-            "n_splits": folds.n_splits,
-            "n_repeats": folds.n_repeats,
-            "reason": folds.reason,
-            "fingerprint": folds.fingerprint,
-        },
-        "space": prepared.space.to_json(),
-    }
-    run.save_text("config.toml", to_toml(config))
-    run.save_json("run.json", facts)
-    folds.save(run.path / "splits.npz")
-    run.save_arrays(
-        "rows.npz",
-        {
-            "development": prepared.development,
-            "sealed": prepared.sealed,
-            "hashes": row_hashes(dataset.table),
-        },
-    )
-    run.save_csv("audit.csv", findings_table(prepared.findings))
-    references = baselines(dataset, folds)
-    run.save_arrays("baselines.npz", {baseline.name: baseline.predictions for baseline in references})
-    return references
-
-
-@dataclass(frozen=True)
-class Searched:
-    """The trials of a study, what ended it, and what was said of it meanwhile."""
-
-    trials: list[Trial]
-    reason: str
-    is_interrupted: bool
-    n_announced: int
-    n_withheld: int
-    leak_budget: dict[str, Any] | None
 
 
 def _search(
@@ -330,10 +276,6 @@ def _conducted(
         yield conductor.proposer, conduct.is_adaptive(config), conductor.run_all
 
 
-def _count(trials: Sequence[Trial], status: str) -> int:
-    return sum(trial.status == status for trial in trials)
-
-
 def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Proposer, bool]:
     """The driver, and whether its proposals depend on earlier losses."""
     seed = prepared.seeds.number("proposer")
@@ -343,11 +285,13 @@ def _proposer(run: Run, config: StudyConfig, prepared: Prepared) -> tuple[Propos
             prepared.space, oracle=config.oracle, seed=seed, directory=directory,
             max_trials=config.trials, max_epochs=config.epochs,
         )  # fmt: skip
+        resuming.check_trials(run, made.settled)
         return made, config.oracle == "bayesian"
     made = optuna_proposer(
         prepared.space, sampler=config.sampler, seed=seed, storage_path=run.path / "journal.log",
         study_name="foldstack", enqueue=_first(config, prepared),
     )  # fmt: skip
+    resuming.check_trials(run, made.settled)
     return made, config.sampler in ("tpe", "cmaes")
 
 
@@ -356,33 +300,3 @@ def _first(config: StudyConfig, prepared: Prepared) -> Sequence[Any]:
     if config.sampler in ("grid", "qmc"):
         return ()
     return first_configs(prepared.families, prepared.space, prepared.signature)
-
-
-def _summary(
-    prepared: Prepared, plan: Plan, references: Sequence[Baseline], searched: Searched
-) -> dict[str, Any]:
-    """What the reports say of a run, but for its ensemble."""
-    return {
-        "metric": prepared.metric.name,
-        "is_higher_better": prepared.metric.is_higher_better,
-        "n_rows": prepared.dataset.n_rows,
-        "baselines": [_reference(prepared.metric, plan, baseline) for baseline in references],
-        "stop_reason": searched.reason,
-        "splits_reason": prepared.folds.reason,
-        "n_failed": _count(searched.trials, "failed"),
-        "n_pruned": _count(searched.trials, "pruned"),
-        "n_duplicate": _count(searched.trials, "duplicate"),
-        "ladder": {"n_announced": searched.n_announced, "n_withheld": searched.n_withheld},
-        "leak_budget": searched.leak_budget,
-    }
-
-
-def _reference(metric: metrics.Metric, plan: Plan, baseline: Baseline) -> dict[str, Any]:
-    scores = fold_scores(metric, plan, baseline.predictions)
-    return {
-        "name": baseline.name,
-        "score": pooled_loss(metric.score, plan.y, baseline.predictions, plan.row_weights),
-        "score_se": standard_error(scores),
-        "fit_seconds": baseline.fit_seconds,
-        "n_parameters": baseline.n_parameters,
-    }

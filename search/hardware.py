@@ -1,4 +1,4 @@
-"""The machine that a run was made on, as far as its times depend on it."""
+"""The machine and the libraries that a run was made with."""
 
 from __future__ import annotations
 
@@ -18,6 +18,29 @@ def hardware() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, of Foldstack and of what the numbers of a run depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in (
+        "foldstack",
+        "tensorflow",
+        "keras",
+        "keras-tuner",
+        "optuna",
+        "numpy",
+        "pandas",
+        "scikit-learn",
+    ):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def _processor() -> str | None:

@@ -36,7 +36,7 @@ def text_of(record: Mapping[str, Any]) -> str:
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Append one record and wait until it is on the disk; a torn last line is cut off before."""
     line = text_of(record)
-    with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(path, "ab+", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
         _cut_torn_end(file)
         file.write(line.encode())
         file.flush()
@@ -64,6 +64,12 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
+    from search.archives import check_text
+
+    try:
+        check_text(path)
+    except ValueError as error:
+        raise LinesError(f"{path}: {error}") from None
     whole = path.read_bytes().split(b"\n")[:-1]
     return [_record(path, number, line) for number, line in enumerate(whole, start=1)]
 
@@ -71,7 +77,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise LinesError(

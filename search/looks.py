@@ -18,6 +18,7 @@ from search.records import Run, utc_now
 from spaces.schema import Table
 
 SHOWN_DIGITS = 4
+ROWS_AT_ONCE = 65_536  # hashed
 N_DRAWS = 2000
 KNOWN_SHARE = 0.1  # some rows may equal others by chance
 
@@ -137,11 +138,16 @@ def bootstrap_interval(
 
 def row_hashes(table: Table) -> NDArray[np.uint64]:
     """A number for each row of inputs ``(n_rows,)``; equal rows share it, others almost never."""
-    cells = np.hstack([table.numbers.view(np.uint32), table.codes.view(np.uint32)]).astype(np.uint64)
-    factors = np.random.default_rng(0).integers(1, 2**63, cells.shape[1], dtype=np.uint64) | np.uint64(1)
-    mixed = (cells + np.uint64(0x9E3779B97F4A7C15)) * factors
-    mixed ^= mixed >> np.uint64(29)
-    total: NDArray[np.uint64] = (mixed * factors).sum(axis=1, dtype=np.uint64)
+    numbers, codes = table.numbers.view(np.uint32), table.codes.view(np.uint32)
+    n_columns = numbers.shape[1] + codes.shape[1]
+    factors = np.random.default_rng(0).integers(1, 2**63, n_columns, dtype=np.uint64) | np.uint64(1)
+    total = np.empty(len(numbers), np.uint64)
+    for first in range(0, len(total), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        mixed = np.hstack([numbers[rows], codes[rows]]).astype(np.uint64)
+        mixed = (mixed + np.uint64(0x9E3779B97F4A7C15)) * factors
+        mixed ^= mixed >> np.uint64(29)
+        total[rows] = (mixed * factors).sum(axis=1, dtype=np.uint64)
     return total
 
 

@@ -75,7 +75,7 @@ class Objective:
     seed : int
         Root of each trial's seed.
     deadline : float or None
-        Seconds since 1970 after which a trial ends at its next checkpoint.
+        Seconds by `time.monotonic` after which a trial ends at its next checkpoint.
     callbacks : Callbacks or None
         Keras callbacks that attend the training of networks.
     """

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Status = Literal["completed", "pruned", "failed", "duplicate"]
 Way = Literal["stacked", "looped", "fit", "fitted"]
+WITNESS = "ledger_bytes"  # in the line of each trial: no entry may be lost behind it
 
 
 class RunError(ValueError):
@@ -38,29 +39,6 @@ class RunError(ValueError):
 def utc_now() -> str:
     """The time now as ISO 8601 text in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python, of Foldstack and of what the numbers of a run depend on."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in (
-        "foldstack",
-        "tensorflow",
-        "keras",
-        "keras-tuner",
-        "optuna",
-        "numpy",
-        "pandas",
-        "scikit-learn",
-    ):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 @dataclass(frozen=True)
@@ -134,8 +112,9 @@ def write_aside(path: Path, write: Callable[[BinaryIO], None], *, mode: int = 0o
     The file is its owner's only, or as `mode` says; the result is its SHA-256 in hexadecimal digits.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
     try:
-        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(aside, "xb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode)) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -169,14 +148,14 @@ class Run:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise RunError(f"a run needs a folder, and {str(path)!r} is a file: choose another --out")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and not _is_free(path):
             raise RunError(
                 f"a run needs an empty folder, and {str(path)!r} {_content(path)}: choose another --out"
             )
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
         for folder in ("oof", "weights"):
-            (path / folder).mkdir(mode=0o700)
+            (path / folder).mkdir(mode=0o700, exist_ok=True)
         return cls(path)
 
     @classmethod
@@ -202,11 +181,34 @@ class Run:
 
     def append_trial(self, trial: Trial) -> None:
         """Append one trial to `trials.jsonl`; it is on the disk when this returns."""
-        lines.append(self.path / "trials.jsonl", trial.to_json())
+        lines.append(self.path / "trials.jsonl", self._line(trial))
 
     def trials(self) -> list[Trial]:
         """All trials written so far, oldest first."""
-        return [Trial.from_json(record) for record in lines.read(self.path / "trials.jsonl")]
+        records = lines.read(self.path / "trials.jsonl")
+        return [Trial.from_json({k: v for k, v in record.items() if k != WITNESS}) for record in records]
+
+    def _line(self, trial: Trial) -> dict[str, Any]:
+        """The record of a trial, with the size that the ledger has by then."""
+        ledger = self.path / "ledger.jsonl"
+        return trial.to_json() | {WITNESS: ledger.stat().st_size if ledger.exists() else 0}
+
+    def check_ledger(self) -> None:
+        """Refuse a ledger from which entries are gone.
+
+        Raises
+        ------
+        RunError
+            If it is shorter than it was when a trial was recorded.
+        """
+        ledger = self.path / "ledger.jsonl"
+        n_now = ledger.stat().st_size if ledger.exists() else 0
+        n_then = max((r.get(WITNESS, 0) for r in lines.read(self.path / "trials.jsonl")), default=0)
+        if n_now < n_then:
+            raise RunError(
+                f"{ledger} must hold every entry that was made, and had {n_then} bytes, now {n_now}: "
+                "restore it, or use a new run folder"
+            )
 
     def events(self) -> list[dict[str, Any]]:
         """All ledger entries written so far, oldest first."""
@@ -223,11 +225,14 @@ class Run:
 
     def load_json(self, name: str) -> Any:
         """Read the JSON file `name`; RunError when it is missing or damaged."""
+        from search.archives import check_text
+
         path = self._existing(name)
         try:
+            check_text(path)
             found = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{path} is not JSON: {error}") from error
+            raise RunError(f"{path} is not JSON: {error}: restore it, or use a new run folder") from error
         if name in ("run.json", "summary.json") and not isinstance(found, dict):
             raise RunError(f"{path} must hold a JSON object, and holds a {type(found).__name__}")
         return found
@@ -256,8 +261,11 @@ class Run:
         """Read all arrays of an `.npz`."""
         import numpy as np
 
+        from search.archives import check_arrays
+
         path = self._existing(name)
         try:
+            check_arrays(path)
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
         except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -280,10 +288,20 @@ class Run:
         return name, write_aside(self.path / name, lambda file: np.save(file, stored, allow_pickle=False))
 
     def out_of_fold(self, number: int) -> "np.ndarray[Any, Any]":
-        """The stored held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)` of trial `number`."""
+        """The stored held-out predictions `(n_kept, n_repeats, n_rows, n_outputs)` of trial `number`.
+
+        They are memory-mapped and read-only: a slice reads from the disk what it needs, and no more.
+        """
         import numpy as np
 
-        stored: np.ndarray[Any, Any] = np.load(self._existing(f"oof/{number:05d}.npy"), allow_pickle=False)
+        from search.archives import check_array
+
+        path = self._existing(f"oof/{number:05d}.npy")
+        try:
+            check_array(path)
+            stored: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise RunError(f"{path} must hold a whole array: {error}") from None
         return stored
 
     def save_weights(self, number: int, weights: Mapping[str, "np.ndarray[Any, Any]"]) -> tuple[str, str]:
@@ -298,7 +316,7 @@ class Run:
 
     def rewrite_trials(self, trials: Iterable[Trial]) -> None:
         """Replace the records of all trials, in this order."""
-        self.save_text("trials.jsonl", "".join(lines.text_of(trial.to_json()) for trial in trials))
+        self.save_text("trials.jsonl", "".join(lines.text_of(self._line(trial)) for trial in trials))
 
     def weights(self, number: int) -> dict[str, "np.ndarray[Any, Any]"]:
         """The stored weight arrays of trial `number`."""
@@ -349,6 +367,14 @@ class Run:
 
 def _write(file: BinaryIO, content: bytes) -> None:
     file.write(content)
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder is empty, or holds what a study leaves that is killed before its run.json."""
+    names = {entry.name for entry in path.iterdir()}
+    own = {"oof", "weights"} | ({"lock", "config.toml"} if "lock" in names else set())
+    is_own = all(name in own or name.startswith((".config.toml.", ".run.json.")) for name in names)
+    return is_own and not any(any((path / name).iterdir()) for name in names & {"oof", "weights"})
 
 
 def _content(path: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from search.config import StudyConfig, load
+from search.archives import check_links
+from search.config import StudyConfig, load, to_toml
 from search.ledger import Event, of_shown_digits
 from search.preparation import Prepared
 from search.records import Run, RunError, Trial
@@ -26,6 +28,7 @@ MAY_CHANGE = (
 UNSEEN = ("out", "name", "data", "workers", "storage", "executor")  # what has no effect on any score
 N_SHOWN_DIGITS = 4
 LOCK = "lock"
+SEAL = b"# crc32 "
 
 
 class ResumeError(ValueError):
@@ -40,7 +43,10 @@ def alone(run: Run) -> Iterator[None]:
     ------
     RunError
         If another process does.
+    ArchiveError
+        If something in the folder is a link, and so leads out of it.
     """
+    check_links(run.path)
     with open(run.path / LOCK, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,6 +63,30 @@ def is_begun(path: str | Path) -> bool:
     return (place / "run.json").is_file() and not (place / "DONE").exists()
 
 
+def sealed(config: StudyConfig) -> str:
+    """The text of a run's config.toml; the last line is the CRC-32 of those before it."""
+    text = to_toml(config)
+    return f"{text}{SEAL.decode()}{zlib.crc32(text.encode())}\n"
+
+
+def stored_config(run: Run) -> StudyConfig:
+    """The configuration that a run has.
+
+    Raises
+    ------
+    ResumeError
+        If its file is not as it was written: a run must not go on as another study unnoticed.
+    """
+    path = run.path / "config.toml"
+    text, _, told = path.read_bytes().rpartition(SEAL)
+    if told != f"{zlib.crc32(text)}\n".encode():
+        raise ResumeError(
+            f"{path} must be as it was written, and was altered: changes are told to the verb resume, "
+            "as in --trials 200; use a new run folder where it cannot be restored"
+        )
+    return load(path)
+
+
 def configured(run: Run, told: Mapping[str, Any]) -> StudyConfig:
     """The configuration of a run, with what is told put over it.
 
@@ -65,7 +95,7 @@ def configured(run: Run, told: Mapping[str, Any]) -> StudyConfig:
     ResumeError
         If something is told that a run keeps.
     """
-    stored = load(run.path / "config.toml")
+    stored = stored_config(run)
     asked = load(run.path / "config.toml", told)
     check_config(stored, asked)
     return asked
@@ -116,14 +146,31 @@ def _short(value: Any) -> str:
     return f"fingerprint {value[:12]}" if isinstance(value, str) and len(value) == 64 else repr(value)
 
 
+def check_trials(run: Run, settled: Collection[int]) -> None:
+    """Refuse trials from which some are gone: those that were told to the proposer had been recorded before.
+
+    Raises
+    ------
+    ResumeError
+        Naming the first that is gone.
+    """
+    lost = sorted(set(settled) - {trial.number for trial in run.trials()})
+    if lost:
+        raise ResumeError(
+            f"{run.path / 'trials.jsonl'} must hold every trial that was finished, and of those "
+            f"{len(lost)} cannot be found, first trial {lost[0]}: restore it, or use a new run folder"
+        )
+
+
 def seconds_used(trials: list[Trial]) -> float:
-    """Seconds that the trials took, by their own clocks; a clock that was set back counts as none."""
-    spans = (
-        datetime.fromisoformat(t.finished) - datetime.fromisoformat(t.started)
-        for t in trials
-        if t.started and t.finished
-    )
-    return sum(max(0.0, span.total_seconds()) for span in spans)
+    """Seconds in which trials ran, those at the same time once; a clock that was set back counts as none."""
+    times = ((t.started, t.finished) for t in trials if t.started and t.finished)
+    used, until = 0.0, None
+    for begin, end in sorted((datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in times):
+        since = begin if until is None else max(begin, until)
+        used += max(0.0, (end - since).total_seconds())
+        until = end if until is None else max(until, end)
+    return used
 
 
 def sweep(run: Run) -> None:

@@ -16,7 +16,9 @@ import typer
 from search import config as configuration
 from search import typos, verbs, verbs_craft, verbs_reports, verbs_resume, verbs_training, verbs_worker
 from search.ending import EXIT_INTERRUPTED, ended
-from search.records import Run, RunError, versions
+from search.hardware import versions
+from search.interruption import Interrupted, heard_as_ctrl_c
+from search.records import Run, RunError
 from search.remote.address import redacted
 from search.verbs import AsJson, Debug, RunFolder, Verbose
 
@@ -335,12 +337,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with heard_as_ctrl_c():
+        return _answer(arguments)
+
+
+def _answer(arguments: list[str]) -> int:
+    """The exit code of a command; what goes wrong is said in a line."""
     try:
         code = app(arguments, prog_name="python -m search.run", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except Interrupted as stop:
+        typer.echo(f"interrupted: {stop}", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

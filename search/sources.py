@@ -16,6 +16,7 @@ from search.archives import arrays_of, check_names, columns_of, content_of, unzi
 from search.targets import DataError
 from spaces.blocks import frame_of, placed
 from spaces.shown import shown
+from spaces.values import parsed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ MISSING = (  # pandas' own list but for the text None
     *("", " ", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
     *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
 )
+_MOST_CELLS = 2**20  # read at once
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ","}
 
 
@@ -162,22 +164,22 @@ def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Read those text columns as numbers in which ``None`` is the only text."""
     import pandas as pd
 
-    for place, dtype in enumerate(frame.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype):
-            series = frame.iloc[:, place]
-            read = _numbers_beside_none(series)
-            if read is not series:
-                frame.isetitem(place, read.array)
+    places = [i for i, dtype in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
+    n_each = max(1, _MOST_CELLS // max(len(frame), 1))
+    for some in (places[start : start + n_each] for start in range(0, len(places), n_each)):
+        cells = frame.iloc[:, some].to_numpy(object)
+        for k in np.flatnonzero((cells == "None").any(axis=0)):
+            read = _numbers_beside_none(cells[:, k])
+            if read is not None:
+                frame.isetitem(some[k], read)
     return frame
 
 
-def _numbers_beside_none(series: pd.Series) -> pd.Series:
-    """Read a text column as numbers where ``None`` is the only text in it."""
+def _numbers_beside_none(cells: np.ndarray) -> np.ndarray | None:
+    """Read texts as numbers where ``None`` is the only text in them, and there is a number."""
     import pandas as pd
 
-    is_none = series.eq("None").fillna(False).astype(bool)
-    if not is_none.any():
-        return series
-    rest = pd.to_numeric(series.mask(is_none).astype(object), errors="coerce")
-    is_text = rest.isna() & ~is_none & series.notna()
-    return series if is_text.any() or rest.isna().all() else rest
+    is_none = cells == "None"
+    rest = parsed(np.where(is_none, np.nan, cells))
+    is_text = np.isnan(rest) & ~is_none & ~pd.isna(cells)
+    return None if is_text.any() or np.isnan(rest).all() else rest

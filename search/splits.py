@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search.archives import check_arrays
 from search.assignment import assign, shuffles
 from search.splittable import (
     Rows,
@@ -119,7 +120,7 @@ class Folds:
         if self.units is not None:
             arrays["units"] = self.units
         aside = Path(path).with_name(Path(path).name + ".part")
-        with aside.open("wb") as file:
+        with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         os.replace(aside, path)
 
@@ -133,6 +134,7 @@ class Folds:
             If the file is damaged.
         """
         try:
+            check_arrays(Path(path))
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 kind: Any = str(stored["kind"])
                 n_splits, reason = int(stored["n_splits"]), str(stored["reason"])

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from search.ledger import Event, Ledger, of_best_of, of_fold_epochs, of_top_k
 from search.objective import Objective, loss_of
 from search.proposers import Proposal, Proposer, Rung
-from search.pruning import ceilings
 from search.records import Run, Trial, utc_now
+from search.tally import Tally
 from search.training.trained import Stretch, Trained
 from spaces.families import family_of
 from spaces.joint import split
@@ -70,6 +70,16 @@ class Study:
     on_start: Callable[[int, str, Mapping[str, Any]], None] | None = None
     trials: list[Trial] = field(default_factory=list)
     _first_of: dict[str, Trial] = field(default_factory=dict)
+    _tally: Tally = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tally = Tally(self.objective.defaults.looks)
+
+    @property
+    def so_far(self) -> Tally:
+        """What is known of all trials so far."""
+        self._tally.catch_up(self.trials)
+        return self._tally
 
     def run_all(self) -> str:
         """Run trials until something ends the study; the result says what did."""
@@ -106,7 +116,7 @@ class Study:
         """The same trial, trained again from its seed; its entries in the ledger stand already."""
         if trial.stop_epoch is not None:
             return replace(trial, status="failed", cause="its stored files were damaged", checksums={})
-        limits = self._limits() if family_of(trial.family).is_network else {}
+        limits = self.so_far.limits if family_of(trial.family).is_network else {}
         again, trained = self.objective.evaluate(trial.number, trial.family, trial.config, limits)
         return self._stored(again, trained)
 
@@ -150,7 +160,7 @@ class Study:
 
     def _is_known(self, proposal: Proposal) -> bool:
         """Settle what needs no training: told too late by a process that was killed, or tried before."""
-        done = next((trial for trial in self.trials if trial.number == proposal.number), None)
+        done = self.so_far.trial(proposal.number)
         if done is not None:
             with whole():
                 self._tell(proposal, done)
@@ -179,12 +189,12 @@ class Study:
 
     def reason_to_stop(self, seconds: float, n_running: int) -> str | None:
         """Why no further trial begins; None: it may."""
-        last = [trial.status for trial in self.trials]
-        n_failures, n_duplicates = _n_last(last, "failed"), _n_last(last, "duplicate")
-        if len(last) + n_running >= self.budget.n_trials:
+        n_trials = len(self.trials)
+        n_failures, n_duplicates = _n_last(self.trials, "failed"), _n_last(self.trials, "duplicate")
+        if n_trials + n_running >= self.budget.n_trials:
             return f"all {self.budget.n_trials} trials were run"
         if self.budget.seconds is not None and seconds >= self.budget.seconds:
-            return f"the time of {self.budget.seconds:g} s was used up after {len(last)} trials"
+            return f"the time of {self.budget.seconds:g} s was used up after {n_trials} trials"
         if n_failures >= self.budget.n_failures_in_a_row:
             return f"{n_failures} trials failed in a row, the last because: {self.trials[-1].cause}"
         if n_duplicates >= MOST_DUPLICATES_IN_A_ROW:
@@ -196,7 +206,7 @@ class Study:
         if proposal.rung is not None:
             self.run.forget_resume([self._source(number) for number in proposal.rung.awaited])
             self._promote(proposal.number, proposal.rung)
-        n_told = sum(trial.status in ("completed", "pruned") for trial in self.trials)
+        n_told = self.so_far.n_told
         if self.is_adaptive and n_told > 1:
             text = json.dumps(dict(proposal.config), default=str)
             self._enter("propose", proposal.number, alternatives=n_told, nats=of_best_of(n_told), chosen=text)
@@ -219,7 +229,7 @@ class Study:
     def _limits_of(self, proposal: Proposal) -> dict[int, float]:
         """Pruning's ceilings for a network; none where the proposer decides what goes on."""
         family, _ = split(self.families, proposal.config)
-        return self._limits() if proposal.rung is None and family_of(family).is_network else {}
+        return self.so_far.limits if proposal.rung is None and family_of(family).is_network else {}
 
     def _trained(self, proposal: Proposal, limits: dict[int, float]) -> tuple[Trial, Trained | None]:
         """Train a proposal; nothing of the study is changed here, so that several can be trained at once."""
@@ -238,7 +248,9 @@ class Study:
         return Stretch(rung.stop, rung.stops, self._first(source), self.run.resume(source))
 
     def _trial(self, number: int) -> Trial:
-        return next(trial for trial in self.trials if trial.number == number)
+        found = self.so_far.trial(number)
+        assert found is not None, number
+        return found
 
     def _source(self, number: int) -> int:
         """The trial that was trained, for a duplicate of it."""
@@ -250,11 +262,6 @@ class Study:
         while (before := self._trial(number).resumed_from) is not None:
             number = self._source(before)
         return number
-
-    def _limits(self) -> dict[int, float]:
-        """Pruning: networks are compared with networks, whose epochs are their clock."""
-        networks = (t for t in self.trials if t.status == "completed" and family_of(t.family).is_network)
-        return ceilings([(t.checkpoints, t.curve) for t in networks], self.objective.defaults.looks)
 
     def _enter_looks(self, trial: Trial, limits: dict[int, float]) -> None:
         n_looks, choice = len(trial.curve), self.objective.defaults.epoch_choice
@@ -338,17 +345,20 @@ def _done(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """Let Ctrl-C wait until what is under way is done, so that no write or lock is left halfway."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    """Let Ctrl-C, SIGTERM and a closed terminal wait until what is under way is done, lest a lock is left."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: handler for number in signals if callable(handler := signal.getsignal(number))}
     asked: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    for number in before:
+        signal.signal(number, lambda number, _: asked.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
 
@@ -377,9 +387,9 @@ def _key(family: str, config: Mapping[str, Any], stop: int | None) -> str:
     return json.dumps([family, dict(config), stop], sort_keys=True, default=str)
 
 
-def _n_last(statuses: Sequence[str], status: str) -> int:
+def _n_last(trials: Sequence[Trial], status: str) -> int:
     """How many at the end of the list have the status."""
     n = 0
-    while n < len(statuses) and statuses[-1 - n] == status:
+    while n < len(trials) and trials[-1 - n].status == status:
         n += 1
     return n

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -63,16 +64,21 @@ class Growing:
     ) -> None:
         self._run, self._prepared, self._recipe = run, prepared, recipe
         self._epoch_choice, self._rule = config.epoch_choice, quick_rule(combiner, recipe)
+        self._n_before = len(run.trials())  # of a run that goes on, to be taken up first
+        self._n_seen, self._n_stored, self._n_completed, self._trained_seconds = 0, 0, 0, 0.0
         self._parts: np.ndarray | None = None
         self._n_last, self._last_seconds = 0, SECONDS_AT_FIRST
         self._is_off = False
         self.ladder = Ladder()
         self.seconds = 0.0
 
-    def __call__(self, trials: list[Trial]) -> tuple[float, int] | None:
-        """The score, in its own direction, and the trials behind it; None where nothing is to be told."""
-        stored = [trial for trial in trials if trial.status in ("completed", "pruned")]
-        if self._is_off or not self._is_due(trials, stored):
+    def __call__(self, trials: Sequence[Trial]) -> tuple[float, int] | None:
+        """The score, in its own direction, and the trials behind it; None where nothing is to be told.
+
+        `trials` are all so far, which are only ever added to.
+        """
+        self._catch_up(trials)
+        if self._is_off or not self._is_due(len(trials)):
             return None
         started = time.perf_counter()
         try:
@@ -82,17 +88,25 @@ class Growing:
             return None
         self._last_seconds = time.perf_counter() - started
         self.seconds += self._last_seconds
-        self._n_last = len(stored)
+        self._n_last = self._n_stored
         return None if found is None else (found, len(trials))
 
-    def _is_due(self, trials: list[Trial], stored: list[Trial]) -> bool:
-        n_completed = sum(trial.status == "completed" for trial in stored)
-        if n_completed < FEWEST_TRIALS or len(stored) <= self._n_last:
+    def _catch_up(self, trials: Sequence[Trial]) -> None:
+        """Count what is new."""
+        for trial in trials[self._n_seen :]:
+            if trial.status in ("completed", "pruned"):
+                self._n_stored += 1
+                self._n_completed += trial.status == "completed"
+                self._trained_seconds += trial.fit_seconds
+        self._n_seen = len(trials)
+
+    def _is_due(self, n_trials: int) -> bool:
+        if self._n_completed < FEWEST_TRIALS or self._n_stored <= self._n_last:
             return False
-        if len(self._run.trials()) > len(trials):  # a run that goes on is taken up: what came before is known
+        if n_trials < self._n_before:  # a run that goes on is taken up: what came before is known
             return False
-        expected = self._last_seconds * len(stored) / max(self._n_last, FEWEST_TRIALS)
-        return self.seconds + expected <= SHARE_OF_TRAINING * sum(trial.fit_seconds for trial in stored)
+        expected = self._last_seconds * self._n_stored / max(self._n_last, FEWEST_TRIALS)
+        return self.seconds + expected <= SHARE_OF_TRAINING * self._trained_seconds
 
     def _estimate(self) -> float | None:
         """The honest score, if it is better than the one told by more than noise."""
@@ -152,6 +166,7 @@ class Watch:
     ) -> None:
         self._run, self._prepared, self._progress = run, prepared, progress
         self._growing = growing
+        self._n_of: Counter[str] = Counter()
         self.ladder = Ladder()
 
     @property
@@ -169,11 +184,9 @@ class Watch:
         """Tell what is tried now."""
         self._progress.update(current=Tried(number, family, config))
 
-    def __call__(self, trial: Trial, trials: list[Trial]) -> None:
-        counts = {
-            f"n_{status}": sum(t.status == status for t in trials)
-            for status in ("failed", "pruned", "duplicate")
-        }
+    def __call__(self, trial: Trial, trials: Sequence[Trial]) -> None:
+        self._n_of.update(one.status for one in trials[self._n_of.total() :])
+        counts = {f"n_{status}": self._n_of[status] for status in ("failed", "pruned", "duplicate")}
         is_new_best = trial.status == "completed" and self.ladder.offer(self._losses(trial))
         best: dict[str, Any] = {}
         if is_new_best:

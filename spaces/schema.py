@@ -13,15 +13,17 @@ import numpy as np
 from spaces.blocks import Block as Block
 from spaces.blocks import BlockError, find_blocks
 from spaces.shown import shown
+from spaces.texts import texts_in, texts_of
 from spaces.values import SchemaError as SchemaError
-from spaces.values import floats, is_blank, unparsed
+from spaces.values import are_numbers, cells_of, first_text, floats, floats_of, is_blank
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SLOT_SIZES = (2, 4, 8, 16, 32)
-_MOST_CELLS = 2**22  # read at once
+_MOST_CELLS, _MOST_OBJECTS = 2**22, 2**20  # read at once
 _Key = TypeVar("_Key", str, int)
+Form = Literal["number", "datetime", "text"]
 LARGEST_NUMBER = 1e37  # differences of two such numbers still fit into float32
 
 
@@ -152,9 +154,10 @@ class Schema:
         rest = {name: i for name, i in place.items() if name not in apart}
         dtypes = list(frame.dtypes)
         plain = {name: i for name, i in rest.items() if _is_plain(dtypes[i])}
-        numbers = dict(_infer_numbers(frame, plain))
+        cells = {name: i for name, i in rest.items() if _is_of_cells(dtypes[i])}
+        known = dict(_infer_numbers(frame, plain)) | dict(_infer_cells(frame, cells, max_slots))
         columns = (
-            numbers[name] if name in numbers else _infer_column(name, frame.iloc[:, i], max_slots)
+            known[name] if name in known else _infer_column(name, frame.iloc[:, i], max_slots)
             for name, i in rest.items()
         )
         return cls((*_columns_of(blocks), *columns), blocks)
@@ -175,20 +178,35 @@ class Schema:
         numbers = np.empty((len(frame), len(self.numbers)), np.float32)
         codes = np.empty((len(frame), len(self.categories)), np.int32)
         numbers[:, : self.n_placed] = self._read_blocks(frame)
-        plain: dict[int, int] = {}
-        dtypes = list(frame.dtypes)
-        for i, column in enumerate(self.numbers[self.n_placed :], self.n_placed):
-            if _is_plain(dtypes[place[column.name]]):
-                plain[i] = place[column.name]
-            else:
-                values = floats(column.name, frame.iloc[:, place[column.name]], column.is_datetime)
-                numbers[:, i] = _anchored(values, column.anchor)
-        anchors = np.array([column.anchor for column in self.numbers])
-        for own, found in _in_parts(frame, plain):
-            numbers[:, own] = _anchored(found, anchors[own])
-        for i, column in enumerate(self.categories):
-            codes[:, i] = _codes(column, frame.iloc[:, place[column.name]])
+        self._read_numbers(frame, place, numbers)
+        self._read_categories(frame, place, codes)
         return Table(numbers, codes)
+
+    def _read_numbers(self, frame: pd.DataFrame, place: Mapping[str, int], numbers: np.ndarray) -> None:
+        """Fill in the numbers ``(n_rows, n_numbers)`` behind those of the blocks."""
+        dtypes, anchors = list(frame.dtypes), np.array([column.anchor for column in self.numbers])
+        own = {i: place[column.name] for i, column in enumerate(self.numbers) if i >= self.n_placed}
+        plain = {i: at for i, at in own.items() if _is_plain(dtypes[at])}
+        for some, found in _in_parts(frame, plain):
+            numbers[:, some] = _anchored(found, anchors[some])
+        cells = {i: at for i, at in own.items() if _is_of_cells(dtypes[at])}
+        for i, values in _cells(frame, cells):
+            column = self.numbers[i]
+            numbers[:, i] = _anchored(floats_of(column.name, values, column.is_datetime), column.anchor)
+        for i in own.keys() - plain.keys() - cells.keys():
+            column = self.numbers[i]
+            found = floats(column.name, frame.iloc[:, own[i]], column.is_datetime)
+            numbers[:, i] = _anchored(found, column.anchor)
+
+    def _read_categories(self, frame: pd.DataFrame, place: Mapping[str, int], codes: np.ndarray) -> None:
+        """Fill in the codes ``(n_rows, n_categories)``."""
+        dtypes = list(frame.dtypes)
+        own = {i: place[column.name] for i, column in enumerate(self.categories)}
+        cells = {i: at for i, at in own.items() if _is_of_cells(dtypes[at])}
+        for i, values in _cells(frame, cells):
+            codes[:, i] = _codes(self.categories[i], *texts_of(values))
+        for i in own.keys() - cells.keys():
+            codes[:, i] = _codes(self.categories[i], *texts_in(frame.iloc[:, own[i]]))
 
     def _read_blocks(self, frame: pd.DataFrame) -> np.ndarray:
         """Values of the blocks ``(n_rows, n_placed)``."""
@@ -237,14 +255,31 @@ def _is_plain(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
 
 
+def _is_of_cells(dtype: object) -> bool:
+    """Whether a column is one of texts or other objects, of which many are read at once."""
+    import pandas as pd
+
+    return isinstance(dtype, pd.StringDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "O")
+
+
+def _parts(frame: pd.DataFrame, place: Mapping[_Key, int], n_cells: int) -> Iterator[list[_Key]]:
+    keys, n_each = list(place), max(1, n_cells // max(len(frame), 1))
+    return (keys[start : start + n_each] for start in range(0, len(keys), n_each))
+
+
 def _in_parts(frame: pd.DataFrame, place: Mapping[_Key, int]) -> Iterator[tuple[list[_Key], np.ndarray]]:
     """Yield plain columns as float64 ``(n_rows, n_some)``, NaN where missing or infinite, with their keys."""
-    keys, n_each = list(place), max(1, _MOST_CELLS // max(len(frame), 1))
-    for start in range(0, len(keys), n_each):
-        some = keys[start : start + n_each]
+    for some in _parts(frame, place, _MOST_CELLS):
         values = frame.iloc[:, [place[key] for key in some]].to_numpy(np.float64, copy=True)
         values[~np.isfinite(values)] = np.nan
         yield some, values
+
+
+def _cells(frame: pd.DataFrame, place: Mapping[_Key, int]) -> Iterator[tuple[_Key, np.ndarray]]:
+    """Yield columns as objects ``(n_rows,)`` with their keys: one call for many, as each call costs."""
+    for some in _parts(frame, place, _MOST_OBJECTS):
+        values = frame.iloc[:, [place[key] for key in some]].to_numpy(object)
+        yield from zip(some, np.ascontiguousarray(values.T), strict=True)
 
 
 def _infer_numbers(frame: pd.DataFrame, place: Mapping[str, int]) -> Iterator[tuple[str, Column]]:
@@ -265,22 +300,39 @@ def _anchored(values: np.ndarray, anchor: float | np.ndarray) -> np.ndarray:
         return np.clip(values - anchor, -LARGEST_NUMBER, LARGEST_NUMBER)
 
 
+def _infer_cells(
+    frame: pd.DataFrame, place: Mapping[str, int], max_slots: int
+) -> Iterator[tuple[str, Column]]:
+    """Yield columns of texts and other objects by name."""
+    for name, cells in _cells(frame, place):
+        form = _form_of(name, cells)
+        if form == "text":
+            yield name, _category(name, *texts_of(cells), max_slots)
+        else:
+            yield name, _number(name, floats_of(name, cells, form == "datetime"), form == "datetime")
+
+
 def _infer_column(name: str, series: pd.Series, max_slots: int) -> Column:
-    """Decide the kind of one column and what belongs to it."""
+    """Decide the kind of a column of another type and what belongs to it."""
     form = _form(name, series)
     if form == "text":
-        texts, which = _texts(name, series)
-        categories = tuple(sorted(texts))
-        is_missing = bool((which < 0).any())
-        n_slots = _n_slots(len(categories) + 1 + is_missing, max_slots)
-        return Column(name, "category", is_missing, categories=categories, n_slots=n_slots)
-    values = floats(name, series, form == "datetime")
+        return _category(name, *texts_in(series), max_slots)
+    return _number(name, floats(name, series, form == "datetime"), form == "datetime")
+
+
+def _category(name: str, texts: list[str], which: np.ndarray, max_slots: int) -> Column:
+    is_missing = bool((which < 0).any())
+    n_slots = _n_slots(len(texts) + 1 + is_missing, max_slots)
+    return Column(name, "category", is_missing, categories=tuple(sorted(texts)), n_slots=n_slots)
+
+
+def _number(name: str, values: np.ndarray, is_datetime: bool) -> Column:
     present = values[~np.isnan(values)]
     is_missing = present.size < values.size
-    return Column(name, "number", is_missing, anchor=_anchor(present), is_datetime=form == "datetime")
+    return Column(name, "number", is_missing, anchor=_anchor(present), is_datetime=is_datetime)
 
 
-def _form(name: str, series: pd.Series) -> Literal["number", "datetime", "text"]:
+def _form(name: str, series: pd.Series) -> Form:
     """Tell whether a column is read as numbers, dates or text."""
     import pandas as pd
     from pandas.api import types
@@ -292,19 +344,27 @@ def _form(name: str, series: pd.Series) -> Literal["number", "datetime", "text"]
         raise SchemaError(f"column {shown(name)} must hold numbers, text or dates, not complex numbers")
     if types.is_bool_dtype(dtype) or types.is_numeric_dtype(dtype) or types.is_timedelta64_dtype(dtype):
         return "number"
-    if types.is_datetime64_any_dtype(dtype):
-        return "datetime"
-    inferred = types.infer_dtype(series, skipna=True)
+    return "datetime" if types.is_datetime64_any_dtype(dtype) else _form_of(name, cells_of(series))
+
+
+def _form_of(name: str, cells: np.ndarray) -> Form:
+    """Tell whether objects are read as numbers, dates or text."""
+    import pandas as pd
+    from pandas.api import types
+
+    inferred = types.infer_dtype(cells, skipna=True)
     if inferred in ("datetime", "datetime64", "date"):
         return "datetime"
     if inferred == "boolean":
         return "number"
+    if inferred == "string" and not are_numbers(first_text(cells)):
+        return "text"
     try:
-        distinct = pd.Series(series.dropna().unique(), dtype=object)
+        distinct = pd.factorize(cells)[1]
     except TypeError as error:
         raise SchemaError(f"column {shown(name)} must hold numbers, text or dates: {error}") from None
     present = distinct[~is_blank(distinct)]
-    return "number" if len(present) and not unparsed(present).any() else "text"
+    return "number" if are_numbers(present) else "text"
 
 
 def _anchor(present: np.ndarray) -> float:
@@ -323,45 +383,10 @@ def _n_slots(n_needed: int, max_slots: int) -> int:
     return min(next((s for s in SLOT_SIZES if s >= n_needed), SLOT_SIZES[-1]), max_slots)
 
 
-def _texts(name: str, series: pd.Series) -> tuple[list[str], np.ndarray]:
-    """Return the distinct texts of a column and, per row, which one it holds (-1: missing)."""
-    import pandas as pd
-    from pandas.api import types
-
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        labels = [_text(v) for v in series.cat.categories]
-        which = series.cat.codes.to_numpy(np.int64)
-        used = np.unique(which[which >= 0])
-        if len(set(labels)) == len(labels) and "" not in labels:
-            place = np.full(len(labels) + 1, -1)
-            place[used] = np.arange(used.size)
-            return [labels[i] for i in used], place[which]
-        series = series.astype(object)
-    if types.infer_dtype(series, skipna=True) not in ("string", "empty"):
-        series = series.map(_text, na_action="ignore")
-    which, found = pd.factorize(series.astype(object))
-    texts = [str(t) for t in found]
-    if "" in texts:
-        at = texts.index("")
-        which = np.where(which == at, -1, which - (which > at))
-        del texts[at]
-    return texts, np.asarray(which)
-
-
-def _text(value: object) -> str:
-    """Return the text of a category; whole floats as whole numbers, so that 1 and 1.0 agree."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _codes(column: Column, series: pd.Series) -> np.ndarray:
+def _codes(column: Column, texts: list[str], which: np.ndarray) -> np.ndarray:
     """Return the codes ``(n_rows,)`` of a category column."""
-    import pandas as pd
-
-    texts, which = _texts(column.name, series)
-    known = pd.Index(column.categories, dtype=object)
-    code = known.get_indexer(pd.Index(texts, dtype=object)) + 1
-    code[code == 0] = len(column.categories) + 1
-    found: np.ndarray = np.append(code, 0)[which].astype(np.int32)  # which = -1 picks the appended 0
+    known = {text: i for i, text in enumerate(column.categories, 1)}
+    unknown = len(column.categories) + 1
+    code = np.array([*[known.get(text, unknown) for text in texts], 0], np.int32)
+    found: np.ndarray = code[which]  # which = -1 picks the 0 at the end
     return found

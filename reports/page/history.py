@@ -11,6 +11,7 @@ from reports.summary import is_higher_better
 from search.records import Run
 
 MOST_SHOWN = 12  # lines of the table beside the picture
+MOST_POINTS = 2_000  # of trials of one status, which a browser can draw
 
 
 def gather(run: Run) -> dict[str, Any]:
@@ -91,7 +92,15 @@ def _says(found: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         if growth
         else ""
     )
+    n_most = max(found["status"].count(status) for status in ("completed", "pruned", "failed"))
+    if _step(n_most) > 1:
+        more += f" Of {n_most:,} trials, one in {_step(n_most)} is a point; trials.csv has all."
     return f"{words}.{more}"
+
+
+def _step(n: int) -> int:
+    """Every how many trials are drawn."""
+    return max(1, -(-n // MOST_POINTS))
 
 
 def _points(found: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -99,6 +108,7 @@ def _points(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     traces = []
     for status, (colour, symbol) in kinds.items():
         own = [i for i, one in enumerate(found["status"]) if one == status and found["score"][i] is not None]
+        own = own[:: _step(len(own))]
         if own:
             marker = {"color": colour, "symbol": symbol, "size": 7, "line": {"color": colour, "width": 1.5}}
             x, y = [found["trial"][i] for i in own], [found["score"][i] for i in own]
@@ -106,6 +116,7 @@ def _points(found: Mapping[str, Any]) -> list[dict[str, Any]]:
                 {"type": "scatter", "mode": "markers", "x": x, "y": y, "name": status, "marker": marker}
             )
     failed = [found["trial"][i] for i, one in enumerate(found["status"]) if one == "failed"]
+    failed = failed[:: _step(len(failed))]
     if failed:
         marker = {"color": "@bad", "symbol": "triangle-up", "size": 8}
         traces.append(
@@ -117,6 +128,9 @@ def _points(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _best(found: Mapping[str, Any]) -> dict[str, Any]:
     known = [i for i, best in enumerate(found["best"]) if best is not None]
+    if len(known) > MOST_POINTS:  # the steps of the line are all that is seen of it
+        ends = {known[0], known[-1]}
+        known = [i for i in known if i in ends or found["best"][i] != found["best"][i - 1]]
     trace = line(
         [found["trial"][i] for i in known],
         [found["best"][i] for i in known],

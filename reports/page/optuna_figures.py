@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
 SLICES_AT_ONCE = 3
+MOST_ROWS = 400  # of a table beside a picture
 _STATE_COLOURS = {"COMPLETE": "@single", "FAIL": "@bad", "PRUNED": "@printed", "WAITING": "@muted"}
 
 
@@ -48,13 +49,16 @@ def _drawn(draw: Callable[[], Any]) -> tuple[list[dict[str, Any]], dict[str, Any
     return (made["data"], layout) if made["data"] else None
 
 
-def importance(study: optuna.Study, found: Mapping[str, float], slug: str, metric: str) -> Figure | None:
-    """The importance of parameters; None where it was not found."""
+def importance(
+    study: optuna.Study, found: Mapping[str, float], slug: str, metric: str, *, is_part: bool = False
+) -> Figure | None:
+    """The importance of parameters, as it was `found` where the study is a part; None where it was not."""
     import optuna.visualization as plots
 
     if not found:
         return None
-    made = _drawn(lambda: plots.plot_param_importances(study, target_name=metric))
+    known = _known(found) if is_part else None
+    made = _drawn(lambda: plots.plot_param_importances(study, evaluator=known, target_name=metric))
     if made is None:
         return None
     data, layout = made
@@ -74,6 +78,17 @@ def importance(study: optuna.Study, found: Mapping[str, float], slug: str, metri
         rows,
         height,
     )
+
+
+def _known(found: Mapping[str, float]) -> Any:
+    """An evaluator of importance that says what was found."""
+    from optuna.importance import BaseImportanceEvaluator
+
+    class Known(BaseImportanceEvaluator):
+        def evaluate(self, study: Any, params: Any = None, *, target: Any = None) -> dict[str, float]:
+            return dict(found)
+
+    return Known()
 
 
 def parallel(study: optuna.Study, names: list[str], slug: str, metric: str) -> Figure | None:
@@ -99,7 +114,9 @@ def parallel(study: optuna.Study, names: list[str], slug: str, metric: str) -> F
         f"{number(best.value)}."
     )
     header = ["trial", metric, *(_plain(name) for name in names)]
-    rows = [[t.number, t.value, *(_shown(t.params[name]) for name in names)] for t in completed(study)]
+    rows = [
+        [t.number, t.value, *(_shown(t.params[name]) for name in names)] for t in completed(study)[:MOST_ROWS]
+    ]
     layout = {**_recoloured(layout), "margin": {"t": 24, "l": 70, "r": 70, "b": 60}}
     return Figure(
         f"parallel-{slug}",
@@ -177,9 +194,11 @@ def timeline(study: optuna.Study, trials: Sequence[Trial]) -> Figure:
         for status in ("failed", "pruned", "duplicate")
     }
     says = "When each trial ran: " + ", ".join(f"{n} {status}" for status, n in counts.items()) + "."
+    if len(trials) > MOST_ROWS:
+        says += f" The table has the first {MOST_ROWS} of {len(trials):,}; all are in trials.csv."
     rows = [
         [t.number, t.family, t.status, t.fit_seconds, " ".join((t.cause or "").split())[:200]]
-        for t in sorted(trials, key=lambda t: t.number)
+        for t in sorted(trials, key=lambda t: t.number)[:MOST_ROWS]
     ]
     header = ["trial", "family", "status", "fit seconds", "cause"]
     return Figure(

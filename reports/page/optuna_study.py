@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FAMILY = "family"
-MOST_TRIALS = 1_000
+MOST_TRIALS = 1_000  # that are drawn
+MOST_BEST = 200  # of them, if there are more trials
 
 
 class SearchedSpace:
@@ -57,12 +58,30 @@ def study_of(
     """
     import optuna
 
+    trials = sorted(trials, key=lambda trial: trial.number)
+
     with quiet():
         study = optuna.create_study(direction="maximize" if is_higher_better else "minimize")
         families = sorted({trial.family for trial in trials})
-        for trial in sorted(trials, key=lambda trial: trial.number)[:MOST_TRIALS]:
+        for trial in trials:
             study.add_trial(_frozen(trial, space, family, families))
+    for made, trial in zip(study.get_trials(deepcopy=False), trials, strict=True):
+        made.number = trial.number  # Optuna numbers them from 0 on, whatever is left out
     return study
+
+
+def drawn(trials: Sequence[Trial], *, is_higher_better: bool) -> list[Trial]:
+    """Trials for a picture, by number: all, or 1,000, the best 200 and an even sample of the others."""
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    if len(ordered) <= MOST_TRIALS:
+        return ordered
+    sign = -1.0 if is_higher_better else 1.0
+    scored = [trial for trial in ordered if trial.status == "completed" and trial.score is not None]
+    best = {t.number for t in sorted(scored, key=lambda t: sign * (t.score or 0.0))[:MOST_BEST]}
+    others = [trial for trial in ordered if trial.number not in best]
+    n_more = MOST_TRIALS - len(best)
+    sample = {others[k * len(others) // n_more].number for k in range(n_more)}
+    return [trial for trial in ordered if trial.number in best or trial.number in sample]
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from reports.page import optuna_figures as drawn
 from reports.page.figure import Figure, Section, rounded
 from reports.page.markup import heading, paragraph
-from reports.page.optuna_study import FAMILY, MOST_TRIALS, SearchedSpace, quiet, study_of
+from reports.page.optuna_study import FAMILY, MOST_BEST, MOST_TRIALS, SearchedSpace, quiet, study_of
+from reports.page.optuna_study import drawn as drawn_of
 from reports.summary import facts_of, is_higher_better, metric_of, part
 from search.records import Run, Trial
 
@@ -66,26 +67,32 @@ def section(facts: Mapping[str, Any], run: Run) -> Section:
     if not trials:
         return Section("search", "The search", paragraph("There are no trials."))
     space, is_higher = SearchedSpace(part(facts_of(run), "space")), is_higher_better(run)
-    everything = study_of(trials, space, family=None, is_higher_better=is_higher)
+    shown = drawn_of(trials, is_higher_better=is_higher)
+    everything = study_of(shown, space, family=None, is_higher_better=is_higher)
     body, figures = [paragraph(_words(len(trials)))], []
     enough = [one for one in facts["search"]["families"] if one["n_completed"] >= FEWEST_TRIALS]
     if len(facts["search"]["families"]) > 1:
         figures += _known(drawn.slices(everything, [FAMILY], "families", metric_of(run)))
         body += [heading("Families"), *(one.html for one in figures)]
     for place, found in enumerate(enough[:MOST_FAMILIES]):
-        study = study_of(trials, space, family=found["family"], is_higher_better=is_higher)
-        own = _family(found, study, str(place), metric_of(run))
+        study = study_of(shown, space, family=found["family"], is_higher_better=is_higher)
+        own = _family(found, study, str(place), metric_of(run), is_part=len(shown) < len(trials))
         body += [heading(found["family"]), _shown(own)]
         figures += _known(own)
-    shown = [found["family"] for found in enough[:MOST_FAMILIES]]
-    body.append(paragraph(_left_out(facts["search"]["families"], shown), "note"))
+    names = [found["family"] for found in enough[:MOST_FAMILIES]]
+    body.append(paragraph(_left_out(facts["search"]["families"], names), "note"))
     timeline = drawn.timeline(everything, trials)
     body += [heading("Timeline"), timeline.html]
     return Section("search", "The search", "".join(body), [*figures, timeline])
 
 
 def _words(n_trials: int) -> str:
-    more = f" Of {n_trials:,} trials the first {MOST_TRIALS:,} are drawn." if n_trials > MOST_TRIALS else ""
+    more = ""
+    if n_trials > MOST_TRIALS:
+        more = (
+            f" Of {n_trials:,} trials {MOST_TRIALS:,} are drawn: the best {MOST_BEST} and an even sample of "
+            "the others. Importances are of all."
+        )
     return (
         "Plots by Optuna, of out-of-fold scores, which also chose: with few trials they show luck as much as "
         f"structure. Each family has parameters of its own, and so plots of its own.{more}"
@@ -102,14 +109,16 @@ def _left_out(families: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> st
     )
 
 
-def _family(found: Mapping[str, Any], study: optuna.Study, slug: str, metric: str) -> list[Figure | None]:
-    """The plots of one family; None for those that its trials vary too little for."""
+def _family(
+    found: Mapping[str, Any], study: optuna.Study, slug: str, metric: str, *, is_part: bool
+) -> list[Figure | None]:
+    """The plots of one family, maybe of a part of its trials; None for those that vary too little."""
     names = drawn.ordered(study, found["importances"])
     if not names:
         return [None]
     common = [name for name in names if all(name in t.params for t in drawn.completed(study))]
     return [
-        drawn.importance(study, found["importances"], slug, metric),
+        drawn.importance(study, found["importances"], slug, metric, is_part=is_part),
         drawn.parallel(study, common[:MOST_PARALLEL], slug, metric),
         *drawn.slices(study, names[:MOST_SLICES], slug, metric),
     ]

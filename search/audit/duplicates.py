@@ -12,6 +12,7 @@ from search.data import Dataset
 NEAR = 0.01  # of the median distance to the nearest other row
 PARTED = 0.01
 _N_AXES, _N_NEIGHBOURS, _N_MEASURED = 6, 6, 500
+_MOST_DISTANCES = 4_000_000  # in memory
 _FAR = 1e6
 
 
@@ -123,11 +124,12 @@ def _usual_distance(values: np.ndarray, rng: np.random.Generator) -> float:
     chosen = rng.choice(len(values), min(_N_MEASURED, len(values)), replace=False)
     nearest = np.empty(chosen.size)
     norms = (values**2).sum(axis=1)
-    for i in range(0, chosen.size, 50):
-        part = chosen[i : i + 50]
+    n_each = max(1, min(50, _MOST_DISTANCES // len(values)))
+    for i in range(0, chosen.size, n_each):
+        part = chosen[i : i + n_each]
         square = norms[part, None] + norms - 2.0 * values[part] @ values.T
         square[np.arange(part.size), part] = np.inf
-        nearest[i : i + 50] = square.min(axis=1)
+        nearest[i : i + n_each] = square.min(axis=1)
     return float(np.sqrt(np.maximum(np.median(nearest), 0.0)))
 
 

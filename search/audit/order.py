@@ -15,6 +15,7 @@ from search.audit.finding import ALPHA, Finding, Severity, kept, percent, typed
 from search.audit.quick import SOME_COLUMNS
 from search.data import Dataset
 from spaces.schema import Column
+from spaces.values import since_1970
 
 FEWEST_MOMENTS = 10
 RELEVANT = 0.10  # of what the model explains, lost when its training rows lie further back
@@ -100,11 +101,11 @@ def _dates(texts: tuple[str, ...]) -> np.ndarray | None:
         for form, is_day_first in (("ISO8601", False), (None, False), (None, True)):
             try:
                 moments = pd.to_datetime(
-                    pd.Series(texts, dtype=object), utc=True, format=form, dayfirst=is_day_first
+                    np.array(texts, object), utc=True, format=form, dayfirst=is_day_first
                 )
             except (ValueError, TypeError, UserWarning, OverflowError):
                 continue
-            return np.asarray((moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+            return since_1970(moments)
     return None
 
 

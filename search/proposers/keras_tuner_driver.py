@@ -68,6 +68,12 @@ class KerasTunerProposer:
         if self._path.exists():
             self._load()
 
+    @property
+    def settled(self) -> frozenset[int]:
+        """Numbers of the proposals that were told with a loss, also by an earlier process."""
+        ended = (one for one in self._oracle.trials.values() if one.status == "COMPLETED")
+        return frozenset(int(one.trial_id) for one in ended)
+
     def ask(self) -> Proposal | None:
         """The next configuration; None when the space or the number of trials is exhausted."""
         if self._again:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import warnings
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -66,16 +68,34 @@ class OptunaProposer:
         self._seen = self._read_seen()
         begin_with(self._study, space, enqueue)
         self._take_up()
+        trials = self._study.get_trials(deepcopy=False)
+        self._n_trials = len(trials)  # this process alone adds to them: they are counted once
+        self._n_waiting = sum(trial.state == TrialState.WAITING for trial in trials)
+        self._told: list[Told] = []  # the completed trials in the order in which they ended
+        self._told_at: list[tuple[str, int]] = []
+        for one in trials:
+            self._keep(one)
+
+    @property
+    def settled(self) -> frozenset[int]:
+        """Numbers of the proposals that were told with a loss, also by an earlier process."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        return frozenset(one.number for one in self._study.get_trials(deepcopy=False, states=states))
 
     def ask(self) -> Proposal | None:
         """The next configuration; None when the space is exhausted."""
         if self._again:
             return self._again.popleft()
-        n_trials = len(self._study.get_trials(deepcopy=False))
-        if not self._has_waiting() and not self._plan_next(n_trials):
+        n_trials = self._n_trials
+        if not self._n_waiting and not self._plan_next(n_trials):
             return None
         self._study.sampler = make_sampler(self._sampler, self._space, self._seed, n_trials)
-        return self._propose(self._study.ask())
+        trial = self._study.ask()
+        if self._n_waiting:
+            self._n_waiting -= 1
+        else:
+            self._n_trials += 1
+        return self._propose(trial)
 
     def tell(
         self,
@@ -97,7 +117,7 @@ class OptunaProposer:
             trial.report(value, step)
         with _quiet():
             if outcome.kind == "completed":
-                self._study.tell(trial, outcome.loss)
+                self._keep(self._study.tell(trial, outcome.loss))
             else:
                 states = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
                 self._study.tell(trial, state=states[outcome.kind])
@@ -109,32 +129,29 @@ class OptunaProposer:
         self._seen.add(key_of(self._space.searched(config)))
         return Proposal(trial.number, config)
 
-    def _has_waiting(self) -> bool:
-        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-
     def _plan_next(self, n_trials: int) -> bool:
         """Lay the next planned configuration out as Optuna's next trial; False when nothing is left."""
         if self._n_configs is not None and len(self._seen) >= self._n_configs:
             return False
         if self._plan is None:
             return True
-        told = self._told() if self._sampler == "cmaes" else []
-        config = self._plan.propose(n_trials, self._seen, told)
+        config = self._plan.propose(n_trials, self._seen, self._told)
         if config is None:
             return False
-        generation = self._plan.generation(told)
+        generation = self._plan.generation(self._told)
         notes = {} if generation is None else {"generation": generation}
         self._study.enqueue_trial(dict(self._space.searched(config)), user_attrs=notes)
         return True
 
-    def _told(self) -> list[Told]:
-        """The completed trials in the order in which they ended."""
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ended = sorted(trials, key=lambda one: (str(one.datetime_complete), one.number))
-        return [
-            Told(one.number, one.params, float(one.values[0]), one.user_attrs.get("generation"))
-            for one in ended
-        ]
+    def _keep(self, one: optuna.trial.FrozenTrial) -> None:
+        """Keep a completed trial for a plan that learns, which reads all of them at each proposal."""
+        if self._sampler != "cmaes" or one.state != TrialState.COMPLETE:
+            return
+        ended_at = (str(one.datetime_complete), one.number)
+        place = bisect(self._told_at, ended_at)
+        self._told_at.insert(place, ended_at)
+        loss, generation = float(one.values[0]), one.user_attrs.get("generation")
+        self._told.insert(place, Told(one.number, one.params, loss, generation))
 
     def _read_seen(self) -> set[str]:
         seen = set()
@@ -262,6 +279,7 @@ def _storage(path: Path | None) -> optuna.storages.BaseStorage:
         return optuna.storages.InMemoryStorage()
     path.parent.mkdir(parents=True, exist_ok=True)
     _drop_torn_line(path)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # Optuna would let others read it
     return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
 
 

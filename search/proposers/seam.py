@@ -67,6 +67,10 @@ class Proposal:
 class Proposer(Protocol):
     """What proposes configurations and learns from their losses."""
 
+    @property
+    def settled(self) -> frozenset[int]:
+        """Numbers of the proposals that were told with a loss, also by an earlier process."""
+
     def ask(self) -> Proposal | None:
         """The next configuration; None when the space or the number of trials is exhausted."""
 

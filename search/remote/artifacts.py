@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import logging
 import re
 import shutil
 import time
@@ -19,7 +20,9 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from search.records import Run, Trial, write_aside
 
 T = TypeVar("T")
+_log = logging.getLogger("foldstack")
 PATIENCE = 900.0  # seconds that a store may be away
+SILENCE = 5.0  # seconds of waiting until it is said
 _OWN = re.compile(r"(oof/\d{5,}\.npy|weights/\d{5,}\.npz)")
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]+)(?:/(.*))?")
 
@@ -34,14 +37,25 @@ class Artifacts:
     A bucket's keys and its endpoint come from where boto3 finds them (``AWS_ACCESS_KEY_ID``,
     ``AWS_ENDPOINT_URL`` and so on), never from the address.
 
+    Parameters
+    ----------
+    place : str
+    is_made : bool
+        Whether a folder is made that is not there; a worker finds its study's folder, or has none.
+
     Raises
     ------
     ArtifactError
         If the address is neither, boto3 is not installed, or nothing can be stored there.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, is_made: bool = True) -> None:
         self.place = place
+        if not is_made and "://" not in place and not Path(place).is_dir():
+            raise ArtifactError(
+                f"the study's files go to the folder {place}, which is not on this machine: mount it, and "
+                "tell where it is by --artifacts FOLDER"
+            )
         self._prefix = ""
         if "://" not in place:
             self._store: Any = FileSystemArtifactStore(place)
@@ -68,6 +82,34 @@ class Artifacts:
             self._store.remove(name)
         except Exception as error:
             raise ArtifactError(f"nothing can be stored in {self.place}: {_said(error)}") from None
+
+    def sign(self, run: str) -> None:
+        """Leave word in the store that the files of a run go there, by the run's random name."""
+        self._patiently(lambda: self._store.write(self._sign_of(run), io.BytesIO(b"Foldstack")))
+
+    def check_signed(self, run: str) -> None:
+        """Refuse a store where the run's own process left no word.
+
+        Raises
+        ------
+        ArtifactError
+            If there is none, as in a folder of the same name on another machine.
+        """
+
+        def look() -> None:
+            with self._store.open_reader(self._sign_of(run)) as file:
+                file.read()
+
+        try:
+            self._patiently(look)
+        except ArtifactNotFound:
+            raise ArtifactError(
+                f"the study's files go to {self.place}, and what is there on this machine is another place: "
+                "mount the study's, and tell where it is by --artifacts FOLDER"
+            ) from None
+
+    def _sign_of(self, run: str) -> str:
+        return f"{self._prefix}study-{run}"
 
     def put(self, run: Run, trial: Trial) -> dict[str, str]:
         """Store the files of a trial of a run; the result is the name of each in the store, by its path."""
@@ -123,7 +165,7 @@ class Artifacts:
 
     def _patiently(self, operation: Callable[[], T]) -> T:
         """Do something with the store; while it is away or full, wait and do it again."""
-        since = time.monotonic()
+        since, is_said = time.monotonic(), False
         while True:
             try:
                 return operation()
@@ -132,6 +174,10 @@ class Artifacts:
             except Exception as error:
                 if not _is_away(error) or time.monotonic() - since > PATIENCE:
                     raise ArtifactError(f"files cannot be kept in {self.place}: {_said(error)}") from None
+                if not is_said and time.monotonic() - since > SILENCE:
+                    is_said = True
+                    what = f"files cannot be kept in {self.place}: {_said(error)}"
+                    _log.warning("%s; waiting, %g s at most", what, PATIENCE)
             time.sleep(1.0)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from optuna.trial import TrialState
-
 from search.ledger import Event
 from search.remote.artifacts import Artifacts
 from search.remote.proposer import SharedProposer
@@ -74,7 +72,7 @@ class _Gathering:
     def run(self) -> str:
         started, reason = time.monotonic(), None
         while True:
-            is_quiet = not self._shared.trials(TrialState.RUNNING)
+            is_quiet = not self._shared.n_running()
             self._hear()
             reason = self._take_up_to_gap() or reason
             reason = reason or self._reason(time.monotonic() - started)

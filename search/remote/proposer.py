@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
-from typing import Final, final
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, final
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -16,7 +16,7 @@ from search.proposers.seam import Proposal, ProposerError, Status, key_of, read_
 from search.records import Run, Trial
 from search.remote.artifacts import Artifacts
 from search.remote.shared import EXHAUSTED, Shared
-from search.remote.signs import HOLDER
+from search.remote.tables import Taken
 from search.remote.terms import Result
 from spaces.joint import split
 from spaces.space import Config, Space
@@ -73,6 +73,12 @@ class SharedProposer:
         self._ids: dict[int, int] = {}
         self._seen: dict[int, str] = {}
 
+    @property
+    def settled(self) -> frozenset[int]:
+        """Numbers of the proposals that were told with a loss, by any process."""
+        told = self._shared.trials(TrialState.COMPLETE, TrialState.PRUNED)
+        return frozenset(one.number for one in told)
+
     def ask(self) -> Proposal | None:
         """A proposal; None where there is none (any more). See `next`."""
         found = self.next()
@@ -80,66 +86,67 @@ class SharedProposer:
 
     def next(self) -> Proposal | Pause | None:
         """A proposal; `PAUSE` where all are under way; None where all are finished, or it has ended."""
-        if self._shared.ended is not None:
-            return None
-        limit = self._shared.budget.n_trials
-        trials = self._shared.trials()
-        if sum(trial.state.is_finished() for trial in trials[:limit]) >= limit:
-            return None
+        try:
+            return self._next()
+        finally:
+            self._shared.rest()
+
+    def _next(self) -> Proposal | Pause | None:
         self._shared.sweep_when_due(self.lost)
-        trials = self._shared.trials()
-        is_one_waiting = any(trial.state == TrialState.WAITING for trial in trials[:limit])
-        if not is_one_waiting and len(trials) < limit and self._is_used_up(trials):
-            self._shared.tell({EXHAUSTED: len(trials)})
+        look = self._shared.look()
+        limit, standing = look.n_trials, look.standing
+        if look.ended is not None or standing.n_finished >= limit:
+            return None
+        if not standing.n_waiting and standing.n_trials >= limit:
             return PAUSE
-        if not is_one_waiting and len(trials) >= limit:
+        if not standing.n_waiting and self._is_used_up(standing.n_trials):
+            self._shared.tell({EXHAUSTED: standing.n_trials})
             return PAUSE
         return self._shared.do(lambda: self._ask(limit))
 
     def _ask(self, limit: int) -> Proposal | Pause:
-        """Take a number; one too many, where others were quicker, waits for a larger budget."""
+        """Take a number and draw for it; there is none where others were quicker."""
         shared = self._shared
-        trial_id = shared.take_number()
-        number = shared.storage.get_trial(trial_id).number
-        if number >= limit:
-            shared.give_back(trial_id)
+        taken = shared.take(limit)
+        if taken is None:
             return PAUSE
-        shared.hold(trial_id)
         try:
-            shared.storage.set_trial_user_attr(trial_id, HOLDER, f"{socket.gethostname()}:{os.getpid()}")
-            config = self._config(trial_id, number)
+            config = self._config(taken)
         except BaseException:
-            shared.let_go(trial_id)  # swept, when its last sign of life is too old
+            shared.let_go(taken.trial_id)  # swept, when its last sign of life is too old
             raise
         if config is None:
-            shared.give_back(trial_id)
-            shared.tell({EXHAUSTED: number})
+            shared.give_back(taken.trial_id)
+            shared.tell({EXHAUSTED: taken.number})
             return PAUSE
-        self._ids[number] = trial_id
-        return Proposal(number, config)
+        self._ids[taken.number] = taken.trial_id
+        return Proposal(taken.number, config)
 
-    def _config(self, trial_id: int, number: int) -> Config | None:
+    def _config(self, taken: Taken) -> Config | None:
         """The configuration for a number; what an earlier worker drew for it stands."""
-        if self._plan is not None and not self._lay_out(trial_id, number):
-            return None
-        sampler = make_sampler(self._sampler, self._space, self._seed, number)
-        trial = optuna.Trial(self._shared.seen_by(sampler), trial_id)
-        return self._space.walk(lambda name, parameter: suggest(trial, name, parameter))
+        desk = self._shared.desk
+        while True:
+            notes = self._lay_out(desk.lay(taken))
+            if notes is None:
+                return None
+            sampler = make_sampler(self._sampler, self._space, self._seed, taken.number)
+            trial = optuna.Trial(self._shared.seen_by(sampler), taken.trial_id)
+            config = self._space.walk(partial(suggest, trial))
+            if desk.write(**notes):
+                return config
+            taken = replace(taken, is_new=False)  # one who was held up drew for it meanwhile
 
-    def _lay_out(self, trial_id: int, number: int) -> bool:
-        """Write the plan's configuration down as what the trial is to suggest; False at the plan's end."""
-        storage = self._shared.storage
-        if FIXED in storage.get_trial(trial_id).system_attrs:
-            return True
+    def _lay_out(self, trial: FrozenTrial) -> dict[str, Any] | None:
+        """Tell the trial what the plan has for it; the result is to be noted, None at the plan's end."""
+        if self._plan is None or trial.params or FIXED in trial.system_attrs:
+            return {}
         told = self._told() if self._sampler == "cmaes" else []
-        config = self._planned(number, told)
+        config = self._planned(trial.number, told)
         if config is None:
-            return False
-        generation = self._plan.generation(told) if self._plan else None
-        if generation is not None:
-            storage.set_trial_user_attr(trial_id, GENERATION, generation)
-        storage.set_trial_system_attr(trial_id, FIXED, dict(self._space.searched(config)))
-        return True
+            return None
+        trial.system_attrs[FIXED] = dict(self._space.searched(config))
+        generation = self._plan.generation(told)
+        return {} if generation is None else {GENERATION: generation}
 
     def _planned(self, number: int, told: Sequence[Told]) -> Config | None:
         plan = self._plan
@@ -166,11 +173,11 @@ class SharedProposer:
         except KeyError:
             return None
 
-    def _is_used_up(self, trials: Sequence[FrozenTrial]) -> bool:
+    def _is_used_up(self, n_trials: int) -> bool:
         """Whether every configuration of a small space was proposed."""
-        if self._space.n_configs is None:
+        if self._space.n_configs is None or n_trials < self._space.n_configs:
             return False
-        for trial in trials:
+        for trial in self._shared.trials():
             if trial.number not in self._seen and (config := self._config_of(trial)) is not None:
                 self._seen[trial.number] = key_of(self._space.searched(config))
         return len(set(self._seen.values())) >= self._space.n_configs

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import socket
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
+from search.training.context import start_server
 from search.training.fitting import FittingProcesses
 from search.training.limits import Limits
 from search.training.plan import Plan
@@ -19,6 +24,7 @@ from spaces.task import Task
 if TYPE_CHECKING:
     from search.training.workshop import Trains
 
+Told: TypeAlias = tuple[str, str, Task, Limits, bool]
 N_RETRIES = 2  # after a node or a worker of Ray was lost; the same request trains the same again
 _BENCHES: dict[str, tuple[TrainingProcess, FittingProcesses]] = {}
 
@@ -40,6 +46,8 @@ class RayWorkshop:
         As for a `Workshop`; the plan is sent to the cluster once.
     n_workers : int
         Requests that are trained at the same time, if as many threads call `train`.
+    needs_networks : bool
+        Whether requests of networks may come, for which a process of Ray loads TensorFlow while it waits.
     address : str or None
         Of a cluster, such as ``ray://head:10001`` or ``auto``; None: the one of this process or of
         ``RAY_ADDRESS``, else one on this machine.
@@ -58,11 +66,12 @@ class RayWorkshop:
         n_workers: int = 1,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         *,
+        needs_networks: bool = True,
         address: str | None = None,
     ) -> None:
         self.places: set[str] = set()
         self._n_workers, self._limits = n_workers, limits
-        self._told = (uuid4().hex, metric, task, limits)
+        self._told = (uuid4().hex, metric, task, limits, needs_networks)
         self._plan, self._address = plan, address
 
     def __enter__(self) -> RayWorkshop:
@@ -93,7 +102,8 @@ class RayWorkshop:
     def train(self, request: Request) -> Trained:
         """Train all members of one configuration; raises `TrainingFailed`."""
         try:
-            place, answer = self._ray.get(self._train.remote(self._place, self._told, request))
+            left = None if request.deadline is None else request.deadline - time.monotonic()
+            place, answer = self._ray.get(self._train.remote(self._place, self._told, request, left))
         except self._ray.exceptions.RayError as error:
             cause = " ".join(str(error).split())[:300]
             raise TrainingFailed(
@@ -116,11 +126,15 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str | None) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except Exception as error:
         cause = " ".join(str(error).split())[:300]
         raise RayError(f"there must be a Ray cluster at {address or 'this machine'}: {cause}") from None
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray's own would end the study out of order
 
 
 def _check_room(ray: Any, options: dict[str, Any]) -> None:
@@ -136,10 +150,13 @@ def _check_room(ray: Any, options: dict[str, Any]) -> None:
     )
 
 
-def _train(plan: Plan, told: tuple[str, str, Task, Limits], request: Request) -> tuple[str, Trained | str]:
-    """The task: where it ran, and what was trained, or why not, in one line."""
-    key, metric, task, limits = told
+def _train(plan: Plan, told: Told, request: Request, left: float | None) -> tuple[str, Trained | str]:
+    """The task: where it ran, and what was trained, or why not, in one line; `left` seconds to a deadline."""
+    if left is not None:  # by the clock of this machine
+        request = replace(request, deadline=time.monotonic() + left)
+    key, metric, task, limits, needs_networks = told
     if key not in _BENCHES:
+        start_server(needs_networks=needs_networks)
         for networks, others in _BENCHES.values():  # of an earlier study
             networks.stop()
             others.stop()

@@ -6,33 +6,61 @@ back to those that wait, and whoever takes it up trains the same configuration w
 
 from __future__ import annotations
 
-import json
+import copy
+import os
+import random
+import socket
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.trial import FrozenTrial, TrialState
 
 from search.proposers.optuna_driver import begin_with, check_first
 from search.records import Trial
+from search.remote import tables
 from search.remote.address import redacted
+from search.remote.desk import Desk
+from search.remote.news import News
 from search.remote.signs import Signs
-from search.remote.storage import PATIENCE, StorageError, open_storage, patiently
-from search.remote.terms import Budget, Result, Terms, TermsError
+from search.remote.storage import PATIENCE, RefusedError, StorageError, open_storage, patiently, rest
+from search.remote.terms import Budget, NotYetError, Result, Terms, TermsError
 from spaces.space import Config, Space
 
 T = TypeVar("T")
-TERMS, BUDGET, ENDED, EXHAUSTED, RESULT, N_LOST = (
-    "foldstack", "budget", "ended", "exhausted", "result", "n_lost"
-)  # fmt: skip
+TERMS, BUDGET, ENDED, EXHAUSTED = "foldstack", "budget", "ended", "exhausted"
 AT_THE_END = 10.0  # seconds that a process that ends waits for the database
 MOST_LOST = 3  # workers that one trial may take down with it
+LOOKS_PER_SECOND = 32  # that all workers take together, about, while they have nothing to do
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two looks of a worker that has nothing to do
+MOST_NEWS = 100  # of other workers' trials that a worker reads at once where there are many
+MANY = 40  # workers with which a connection is given back while it is not needed
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a process sees of a study at once: its settings, and how far it is.
+
+    Attributes
+    ----------
+    n_trials : int
+        The budget; fewer than asked for where the space was exhausted.
+    ended : str or None
+        Why no further trial may begin; None: they may.
+    """
+
+    n_trials: int
+    ended: str | None
+    standing: tables.Standing
 
 
 class Shared:
@@ -41,35 +69,133 @@ class Shared:
     def __init__(self, url: str, name: str, storage: RDBStorage, study: optuna.Study) -> None:
         self.url, self.name, self.storage, self.study = url, name, storage, study
         self.terms = _terms_of(study, url)
-        storage.heartbeat_interval, storage.grace_period = self.terms.beat, self.terms.grace
-        self._known: set[int] = set()
-        self._signs = Signs(storage, self.terms)
-        self._swept = float("-inf")
+        self._news = News(storage, self._study_id)
+        self._most_running = 0
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._working = threading.RLock()
+        self._signs = Signs(storage, self.terms, self.rest)
+        self._next_sweep = float("-inf")
 
     def do(self, operation: Callable[[], T], patience: float = PATIENCE) -> T:
-        """Do something with the database, patiently."""
-        return patiently(operation, self.url, patience)
+        """Do something with the database, patiently.
+
+        Raises
+        ------
+        StorageError
+            If it is away for too long, refuses what it is told, or does not have the study any more.
+        """
+        try:
+            with self._working:
+                return patiently(operation, self.url, patience)
+        except RefusedError as refused:
+            if not refused.is_gone:
+                raise
+        except KeyError as error:
+            if error.args != (NOT_FOUND_MSG,):
+                raise
+        raise StorageError(self._gone) from None
+
+    @property
+    def _gone(self) -> str:
+        return (
+            f"the study {self.name} is gone from the storage {redacted(self.url)}: it was deleted or the "
+            "database was emptied; what its run folder holds is kept"
+        )
+
+    @property
+    def _study_id(self) -> int:
+        return int(self.study._study_id)
+
+    @property
+    def desk(self) -> Desk:
+        """Where trials are drawn."""
+        found = self.study._storage
+        assert isinstance(found, Desk)
+        return found
 
     # -- the whole study -----------------------------------------------------
 
     @property
     def budget(self) -> Budget:
         """How many trials there are now; fewer than asked for where the space was exhausted."""
-        told = self.do(lambda: self.study.user_attrs)
+        told = self._settings(TERMS, BUDGET, EXHAUSTED)
+        if BUDGET not in told:
+            raise StorageError(self._gone)
         budget = Budget(**told[BUDGET])
         return Budget(min(budget.n_trials, told.get(EXHAUSTED) or budget.n_trials), budget.deadline)
 
     @property
     def ended(self) -> str | None:
         """Why no further trial may begin; None: they may."""
-        found: str | None = self.do(lambda: self.study.user_attrs).get(ENDED)
+        found: str | None = self._settings(ENDED).get(ENDED)
         return found
 
     @property
     def exhausted(self) -> int | None:
         """How many trials the space had, if it was exhausted."""
-        found: int | None = self.do(lambda: self.study.user_attrs).get(EXHAUSTED)
+        found: int | None = self._settings(EXHAUSTED).get(EXHAUSTED)
         return found
+
+    def _settings(self, *keys: str) -> dict[str, Any]:
+        def read() -> dict[str, Any]:
+            with tables.transaction(self.storage) as session:
+                return tables.settings(session, self._study_id, keys)
+
+        return self.do(read)
+
+    def look(self) -> Look:
+        """The settings of the study and how far it is, without reading any trial.
+
+        Raises
+        ------
+        StorageError
+            If the study is gone.
+        TermsError
+            If it goes on with other terms.
+        """
+
+        def read() -> Look:
+            with tables.transaction(self.storage) as session:
+                told = tables.settings(session, self._study_id, (TERMS, BUDGET, ENDED, EXHAUSTED))
+                self._check(told)
+                n_trials = told[BUDGET]["n_trials"]
+                limit = min(n_trials, told.get(EXHAUSTED) or n_trials)
+                return Look(limit, told.get(ENDED), tables.standing(session, self._study_id, limit))
+
+        found = self.do(read)
+        self._most_running = max(self._most_running, found.standing.n_running)
+        return found
+
+    def _check(self, told: Mapping[str, Any]) -> None:
+        """The study must be there, and still be what this process joined."""
+        if TERMS not in told or BUDGET not in told:
+            raise StorageError(self._gone)
+        if told[TERMS]["config"] != self.terms.config:
+            raise TermsError(
+                "the study goes on with other terms than this worker joined with: start the worker again"
+            )
+
+    def n_running(self) -> int:
+        """How many trials are trained now, by anybody."""
+        return self.look().standing.n_running
+
+    def pause(self) -> float:
+        """Seconds until a worker that has nothing to do looks again: longer where there are more workers."""
+        seconds = max(SHORTEST_PAUSE, self._most_running / LOOKS_PER_SECOND)
+        return min(LONGEST_PAUSE, seconds) * (0.5 + random.random())
+
+    def rest(self) -> None:
+        """Give the connection back where there are many workers: nothing is asked of the database for now."""
+        if self._most_running <= MANY or not self._working.acquire(blocking=False):
+            return  # it is in use
+        try:
+            if self._signs.signing.acquire(blocking=False):
+                try:
+                    rest(self.storage)
+                finally:
+                    self._signs.signing.release()
+        finally:
+            self._working.release()
 
     def tell(self, attributes: Mapping[str, Any], patience: float = PATIENCE) -> None:
         """Set attributes of the study."""
@@ -90,21 +216,25 @@ class Shared:
 
     def news(self) -> list[Result]:
         """What was finished since the last call, by number; what this process kept is no news."""
-        done = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        fresh = [trial for trial in done if trial.number not in self._known]
-        self._known.update(trial.number for trial in fresh)
-        return [result_of(trial) for trial in fresh]
+        return self.do(self._news.read)
+
+    def latest(self) -> list[Result]:
+        """As `news`, for a worker; but where there are many workers it reads the newest alone.
+
+        Each of a thousand workers would read what each other did, and no more than these say what a trial is
+        compared with. The coordinator reads all.
+        """
+        return self.do(partial(self._news.read, MOST_NEWS if self._most_running > MANY else None))
 
     def keep(self, trial_id: int, result: Result, state: TrialState, loss: float | None) -> bool:
         """Finish a trial; False if somebody else has finished it meanwhile, whose result stands."""
-        self._known.add(result.trial.number)
-        record = json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False)
+        self._news.know(result.trial.number)
+        notes = result.to_notes()
+        step = _last_epoch(result.trial) if state == TrialState.PRUNED else None
 
         def finish() -> bool:
-            self.storage.set_trial_user_attr(trial_id, RESULT, record)
-            if loss is not None and state == TrialState.PRUNED:
-                self.storage.set_trial_intermediate_value(trial_id, _last_epoch(result.trial), loss)
-            return self.storage.set_trial_state_values(trial_id, state, None if loss is None else [loss])
+            tables.finish(self.storage, trial_id, notes, state, loss, step)
+            return True
 
         try:
             return self.do(finish)
@@ -115,23 +245,22 @@ class Shared:
 
     # -- running trials ------------------------------------------------------
 
-    def take_number(self) -> int:
-        """The trial that waits with the lowest number, or a new one; the result is its identifier.
+    def take(self, limit: int = sys.maxsize) -> tables.Taken | None:
+        """Take a trial that waits, or a new one, and hold it; None where its number would be over the limit.
 
         Optuna's own `ask` does the same, and draws from a sampler before the number is known.
         """
-        for trial in self.trials(TrialState.WAITING):
-            if self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return int(trial._trial_id)
-        return int(self.study._storage.create_new_trial(self.study._study_id))  # known to Optuna's cache
+        taken = tables.take_waiting(self.storage, self._study_id, limit, self._holder)
+        taken = taken or tables.create(self.storage, self._study_id, limit, self._holder)
+        if taken is not None:
+            self._signs.give(taken.trial_id)
+        return taken
 
     def seen_by(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         """The study as it is now, for a sampler; Optuna's objects remember what they saw between two asks."""
-        return optuna.load_study(study_name=self.name, storage=self.study._storage, sampler=sampler)
-
-    def hold(self, trial_id: int) -> None:
-        """Give signs of life for a trial from now on."""
-        self._signs.give(trial_id)
+        seen = copy.copy(self.study)  # with a memory of its own
+        seen.sampler = sampler
+        return seen
 
     def let_go(self, trial_id: int) -> None:
         """Give no further sign of life for a trial: it is swept in a while."""
@@ -154,10 +283,10 @@ class Shared:
         self.storage.engine.dispose()
 
     def sweep_when_due(self, failed: Callable[[FrozenTrial], Trial]) -> None:
-        """As `sweep`, but not more often than signs of life are given."""
-        if time.monotonic() - self._swept >= self.terms.beat:
+        """As `sweep`, but not more often than signs of life are given, and not all processes at once."""
+        if time.monotonic() >= self._next_sweep:
             self.sweep(failed)
-            self._swept = time.monotonic()
+            self._next_sweep = time.monotonic() + self.terms.beat * (1.0 + random.random())
 
     def sweep(self, failed: Callable[[FrozenTrial], Trial]) -> list[int]:
         """Put the trials of lost workers back to those that wait; the result is their numbers.
@@ -165,37 +294,25 @@ class Shared:
         One that took several workers down with it is recorded as failed instead, by what `failed` makes of
         it. Where a worker was merely held up, the first to finish a trial is the one that counts.
         """
-        found = [trial for trial in self.trials(TrialState.RUNNING) if trial._trial_id in self._lost()]
-        for trial in found:
-            n_lost = int(trial.user_attrs.get(N_LOST, 0)) + 1
-            with suppress(UpdateFinishedTrialError):
-                if n_lost >= MOST_LOST:
-                    self._fail(trial, failed(trial))
-                    continue
-                self.do(partial(self._put_back, trial._trial_id, n_lost))
-        return [trial.number for trial in found]
-
-    def _put_back(self, trial_id: int, n_lost: int) -> None:
-        self.storage.set_trial_user_attr(trial_id, N_LOST, n_lost)
-        self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        swept = []
+        for trial_id in self._lost():
+            n_lost = self.do(partial(tables.put_back, self.storage, trial_id, self.terms.grace, MOST_LOST))
+            if n_lost is None:  # another process was quicker
+                continue
+            trial = self.do(partial(self.storage.get_trial, trial_id))
+            if n_lost >= MOST_LOST:
+                self._fail(trial, failed(trial))
+            swept.append(trial.number)
+        return swept
 
     def _fail(self, trial: FrozenTrial, record: Trial) -> None:
         self.keep(trial._trial_id, Result(record), TrialState.FAIL, None)
-        self._known.discard(trial.number)  # news to ourselves as well
+        self._news.forget(trial.number)
 
-    def _lost(self) -> set[int]:
+    def _lost(self) -> list[int]:
         """Running trials whose last sign of life is too old, and those that never had one for as long."""
-        stale = set(self.do(lambda: self.storage._get_stale_trial_ids(self.study._study_id)))
-        return (stale | self._signs.silent(self.trials(TrialState.RUNNING))) - self._signs.held()
-
-
-def result_of(trial: FrozenTrial) -> Result:
-    """What became of a finished trial; a failed one where something else than ours ended it."""
-    text = trial.user_attrs.get(RESULT)
-    if text is not None:
-        return Result.from_json(json.loads(text))
-    cause = "it was ended in the storage by something else"
-    return Result(Trial(trial.number, "unknown", dict(trial.params), "failed", cause=cause))
+        stale, mute = self.do(partial(tables.stale, self.storage, self._study_id, self.terms.grace))
+        return sorted({*stale, *self._signs.silent(mute)} - self._signs.held())
 
 
 def _last_epoch(trial: Trial) -> int:
@@ -221,13 +338,15 @@ def found(url: str, name: str, terms: Terms, *, has_trials: bool = False) -> Sha
         If the study of this name belongs to another run, or is missing where it must be there.
     """
     storage = open_storage(url)
-    if has_trials and name not in patiently(lambda: optuna.get_all_study_names(storage), url):
+    desk = Desk(storage)
+    if has_trials and name not in patiently(lambda: optuna.get_all_study_names(desk), url):
+        storage.engine.dispose()
         raise TermsError(
             f"a run goes on in the storage that it was begun in, and {redacted(url)} has no study {name!r}"
         )
     study = patiently(
         lambda: optuna.create_study(
-            storage=storage, study_name=name, direction="minimize", load_if_exists=True,
+            storage=desk, study_name=name, direction="minimize", load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),
         ),
         url,
@@ -235,7 +354,9 @@ def found(url: str, name: str, terms: Terms, *, has_trials: bool = False) -> Sha
     stored = patiently(lambda: study.user_attrs, url).get(TERMS)
     if stored is None:
         patiently(lambda: study.set_user_attr(TERMS, asdict(terms)), url)
-    elif stored["run"] != terms.run:
+        stored = patiently(lambda: study.user_attrs, url)[TERMS]  # another may have been as quick
+    if stored["run"] != terms.run:
+        storage.engine.dispose()
         raise TermsError(
             f"the storage {redacted(url)} has a study {name!r} of another run: tell another --name"
         )
@@ -249,15 +370,24 @@ def joined(url: str, name: str) -> Shared:
     ------
     StorageError
         If the storage cannot be used.
-    TermsError
-        If it has no such study.
+    NotYetError
+        If it has no such study, or one that is not begun.
     """
     storage = open_storage(url)
-    names = list(patiently(lambda: optuna.get_all_study_names(storage), url))
-    if name not in names:
-        known = ", ".join(sorted(names)) or "none"
-        raise TermsError(f"a worker joins a study that was begun, and {name!r} was not: there are {known}")
-    study = patiently(lambda: optuna.load_study(study_name=name, storage=storage), url)
+    desk = Desk(storage)
+    try:
+        study = patiently(lambda: optuna.load_study(study_name=name, storage=desk), url)
+    except KeyError:
+        known = ", ".join(sorted(patiently(lambda: optuna.get_all_study_names(desk), url))) or "none"
+        storage.engine.dispose()
+        raise NotYetError(
+            f"a worker joins a study that was begun, and {name!r} was not: there are {known}"
+        ) from None
+    if BUDGET not in patiently(lambda: study.user_attrs, url):
+        storage.engine.dispose()
+        raise NotYetError(
+            f"a worker joins a study that was begun, and {name!r} is not begun yet, or not by us"
+        )
     return Shared(url, name, storage, study)
 
 

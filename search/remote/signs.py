@@ -4,65 +4,72 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import final
 
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
 
+from search.remote import tables
 from search.remote.terms import Terms
-
-HOLDER = "holder"
 
 
 @final
 class Signs:
-    """Signs of life of the trials that a process holds, from a thread of their own."""
+    """Signs of life of the trials that a process holds, from a thread of their own.
 
-    def __init__(self, storage: RDBStorage, terms: Terms) -> None:
-        self._storage, self._terms = storage, terms
+    Parameters
+    ----------
+    rest : callable
+        Called after the signs were given: nothing more is to be asked of the database for now.
+    """
+
+    def __init__(self, storage: RDBStorage, terms: Terms, rest: Callable[[], None]) -> None:
+        self._storage, self._terms, self._rest = storage, terms, rest
         self._held: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock, self.signing = threading.Lock(), threading.Lock()
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[int, float] = {}
 
     def held(self) -> set[int]:
+        """Trials that this process holds."""
         with self._lock:
             return set(self._held)
 
     def give(self, trial_id: int) -> None:
+        """Give signs of life for a trial, at every beat from now on; taking it was the first."""
         with self._lock:
             self._held.add(trial_id)
-        self._sign(trial_id)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="signs of life", daemon=True)
             self._thread.start()
 
     def forget(self, trial_id: int) -> None:
+        """Give no further sign of life for a trial."""
         with self._lock:
             self._held.discard(trial_id)
 
     def stop(self) -> None:
+        """Give no further sign of life for any trial."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(5)
 
-    def silent(self, running: Sequence[FrozenTrial]) -> set[int]:
-        """Running trials that this process has seen without a holder for the whole grace period."""
+    def silent(self, mute: Iterable[int]) -> set[int]:
+        """Of trials without any sign of life, those that this process has seen so for the grace period."""
         now = time.monotonic()
-        mute = {trial._trial_id for trial in running if HOLDER not in trial.user_attrs}
         self._seen = {trial_id: self._seen.get(trial_id, now) for trial_id in mute}
         return {one for one, since in self._seen.items() if now - since > self._terms.grace}
 
-    def _sign(self, trial_id: int) -> None:
-        with suppress(UpdateFinishedTrialError):
-            self._storage.record_heartbeat(trial_id)
+    def beat(self) -> None:
+        """Give a sign of life for all trials that are held."""
+        if held := self.held():
+            with self.signing:
+                tables.sign(self._storage, held)
+        self._rest()
 
     def _run(self) -> None:
         while not self._is_over.wait(self._terms.beat):
-            for trial_id in self.held():
-                with suppress(Exception):  # a database that is away: the next beat comes
-                    self._sign(trial_id)
+            with suppress(Exception):  # a database that is away: the next beat comes
+                self.beat()

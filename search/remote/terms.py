@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import Any
 
 from search.records import Trial
 
+RESULT = "result"
+MOST_IN_A_NOTE = 32_000  # characters; MySQL's columns take 65,535 bytes, and quotes are stored as two
+
 
 class TermsError(ValueError):
     """A worker or a coordinator that does not fit the study in the storage; the message is one line."""
+
+
+class NotYetError(TermsError):
+    """A study that is not there, or not begun yet: a worker may have been quicker than its coordinator."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +90,24 @@ class Result:
     def from_json(cls, record: Mapping[str, Any]) -> Result:
         """The result of a JSON object."""
         return cls(Trial.from_json(record["trial"]), tuple(record["events"]), record["files"])
+
+    def to_notes(self) -> dict[str, str]:
+        """The result as notes of a trial, in as many parts as a column of any database takes.
+
+        >>> list(Result(Trial(0, "linear", {"note": "x" * 40_000}, "completed")).to_notes())
+        ['result', 'result.1']
+        """
+        text = json.dumps(self.to_json(), allow_nan=False)
+        starts = range(0, len(text), MOST_IN_A_NOTE)
+        return {_key(part): text[start : start + MOST_IN_A_NOTE] for part, start in enumerate(starts)}
+
+    @classmethod
+    def from_notes(cls, notes: Mapping[str, Any]) -> Result | None:
+        """The result of a trial's notes; None where there is none."""
+        keys = takewhile(notes.__contains__, map(_key, count()))
+        text = "".join(notes[key] for key in keys)
+        return cls.from_json(json.loads(text)) if text else None
+
+
+def _key(part: int) -> str:
+    return f"{RESULT}.{part}" if part else RESULT

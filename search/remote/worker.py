@@ -6,9 +6,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from search.ledger import Ledger
 from search.objective import Objective
@@ -20,7 +21,10 @@ from search.remote.shared import Shared
 from search.study import Budget, Running, Study
 from spaces.space import Space
 
+OnStart: TypeAlias = Callable[[int, str, Mapping[str, Any]], None]
+OnTrial: TypeAlias = Callable[[Trial, int], None]
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_OF_DOUBT = 1.0  # until what ended a training process has reached us too, if it was meant for both
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,10 @@ class Work:
         Until no further trial begins.
     n_workers : int
         Trials trained at the same time; the objective's workshop must be as large.
+    on_start : callable
+        Called with number, family and configuration of each trial of this process, before it is trained.
     on_trial : callable
-        Called with each trial of this process, after it is kept.
+        Called with each trial of this process after it is kept, and how many of the study are finished.
     """
 
     objective: Objective
@@ -53,7 +59,8 @@ class Work:
     n_failures_in_a_row: int = 5
     seconds: float | None = None
     n_workers: int = 1
-    on_trial: Callable[[Trial], None] = field(default=lambda _: None)
+    on_start: OnStart = lambda number, family, config: None
+    on_trial: OnTrial = lambda trial, n_finished: None
 
 
 def work(shared: Shared, asked: Work, stop: threading.Event | None = None) -> str:
@@ -79,7 +86,8 @@ def _study(shared: Shared, asked: Work, scratch: Run) -> tuple[Study, SharedProp
     budget = Budget(sys.maxsize, asked.seconds, asked.n_failures_in_a_row)  # the number is the database's
     study = Study(
         scratch, Ledger(scratch), proposer, asked.objective, asked.families, budget, asked.is_adaptive,
-        lambda trial, _: asked.on_trial(trial), n_workers=asked.n_workers,
+        lambda trial, trials: asked.on_trial(trial, len(trials)), n_workers=asked.n_workers,
+        on_start=asked.on_start,
     )  # fmt: skip
     return study, proposer
 
@@ -90,9 +98,9 @@ def _loop(
     started, reason = time.monotonic(), None
     running: Running = {}
     while not stop.is_set():
-        study.join(result.trial for result in shared.news())
         is_paused = False
         if reason is None and len(running) < study.n_workers:
+            study.join(result.trial for result in shared.latest())
             reason = study.reason_to_stop(time.monotonic() - started, len(running))
             proposal = proposer.next() if reason is None else None
             if isinstance(proposal, Proposal):
@@ -104,19 +112,22 @@ def _loop(
         if not running and not is_paused:
             assert reason is not None
             return reason
-        _collect(study, running, stop)
+        _collect(study, running, stop, shared.pause() if is_paused else SECONDS_BETWEEN_LOOKS)
     return "told to stop"
 
 
-def _collect(study: Study, running: Running, stop: threading.Event) -> None:
-    """Keep what was trained meanwhile."""
+def _collect(study: Study, running: Running, stop: threading.Event, pause: float) -> None:
+    """Keep what was trained meanwhile, until there may be something new to do."""
     if not running:
-        stop.wait(SECONDS_BETWEEN_LOOKS)
+        stop.wait(pause)
         return
-    for future in wait(running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
-        if stop.is_set():  # its processes were ended under it
+    for future in wait(running, pause, FIRST_COMPLETED).done:
+        trial, trained = future.result()
+        if stop.wait(
+            SECONDS_OF_DOUBT if trial.status == "failed" else 0
+        ):  # its processes were ended under it
             return
-        study.finish(*running.pop(future), *future.result())
+        study.finish(*running.pop(future), trial, trained)
 
 
 def _ending(shared: Shared) -> str:

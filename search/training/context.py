@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
@@ -27,7 +29,12 @@ def start_server(*, needs_networks: bool) -> None:
     A server that runs already stays as it is.
     """
     context().set_forkserver_preload([NETWORKS if needs_networks else OTHERS])
-    ensure_running()
+    resource_tracker.ensure_running()  # which would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:  # the server keeps the mask: Ctrl-C is for the study's own process, also while the server loads
+        ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def started(target: Callable[..., None], *arguments: Any) -> BaseProcess:

@@ -169,7 +169,7 @@ class Course:
         self.is_pruned = self.best_loss > self._ceilings.get(epoch, np.inf)
         latest = int(self.member_epochs.max())
         is_stale = bool(recipe.patience) and epoch >= max(PATIENCE_FROM_EPOCH, recipe.patience * latest)
-        is_late = self._deadline is not None and time.time() > self._deadline
+        is_late = self._deadline is not None and time.monotonic() > self._deadline
         return self.is_pruned or is_stale or is_late
 
     def kept(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Job:
     ceilings : mapping of int to float
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
     deadline : float or None
-        Seconds since 1970 after which training ends at the next checkpoint.
+        Seconds by `time.monotonic` after which training ends at the next checkpoint.
     stop, state : int or None, mapping or None
         As in `Request`: where training stops for now, and from where it goes on.
     callbacks : Callbacks or None

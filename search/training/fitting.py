@@ -23,7 +23,7 @@ from search.training.context import context, started
 from search.training.course import Course
 from search.training.limits import Limits, end, ready
 from search.training.plan import Plan
-from search.training.trained import Request, Trained, TrainingFailed, validation_loss
+from search.training.trained import ProcessDied, Request, Trained, TrainingFailed, validation_loss
 from spaces.encoding import Layout, Statistics
 from spaces.families import FAMILIES
 from spaces.matrix import matrix
@@ -277,7 +277,7 @@ def _sent(pipe: Connection, request: Request, waiting: list[int]) -> bool:
     try:
         pipe.send((request, waiting[-1]))
     except OSError:
-        raise TrainingFailed("a fitting process died before it was asked") from None
+        raise ProcessDied("a fitting process died before it was asked") from None
     waiting.pop()
     return True
 
@@ -287,9 +287,7 @@ def _received(pipe: Connection, child: Any) -> tuple[int, MemberFit]:
         member, answer = pipe.recv()
     except (EOFError, OSError):
         child.join(5)
-        raise TrainingFailed(
-            f"a fitting process died with exit code {child.exitcode}: out of memory?"
-        ) from None
+        raise ProcessDied(f"a fitting process died with exit code {child.exitcode}: out of memory?") from None
     if isinstance(answer, str):
         raise TrainingFailed(answer)
     return member, answer
@@ -297,7 +295,8 @@ def _received(pipe: Connection, child: Any) -> tuple[int, MemberFit]:
 
 def _serve(pipe: Connection, plan: Plan) -> None:
     """The child: fit what comes down the pipe until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # the study's own process decides
+        signal.signal(number, signal.SIG_IGN)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

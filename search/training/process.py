@@ -18,7 +18,7 @@ from typing import Any
 from search.training.context import context, started
 from search.training.limits import Limits, end, ready
 from search.training.plan import Plan
-from search.training.trained import Diverged, Request, Trained, TrainingFailed, validation_loss
+from search.training.trained import Diverged, ProcessDied, Request, Trained, TrainingFailed, validation_loss
 from spaces.task import Task
 
 N_PROGRAMS_PER_PROCESS = 12
@@ -89,7 +89,7 @@ class TrainingProcess:
             self._child.join(5)
             code = self._child.exitcode
             self.stop()
-            raise TrainingFailed(f"the training process died with exit code {code}: out of memory?") from None
+            raise ProcessDied(f"the training process died with exit code {code}: out of memory?") from None
         if isinstance(answer, str):
             self._n_traced += 1  # a failure may have compiled a program too
             raise TrainingFailed(answer)
@@ -113,7 +113,8 @@ class TrainingProcess:
 
 def _serve(pipe: Connection, plan: Plan, metric: str, task: Task, n_threads: int) -> None:
     """The child: train what comes down the pipe until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # the study's own process decides
+        signal.signal(number, signal.SIG_IGN)
     import tensorflow as tf
 
     tf.get_logger().setLevel(

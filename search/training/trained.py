@@ -29,6 +29,10 @@ class TrainingFailed(RuntimeError):  # noqa: N818
     """A configuration could not be trained; the message is the cause in one line."""
 
 
+class ProcessDied(TrainingFailed):
+    """The process that trained it died, by its own doing or by somebody else's."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """The part of a training that one trial does, where a proposer shares epochs out.
@@ -62,7 +66,7 @@ class Request:
     ceilings : mapping of int to float
         Pruning: training stops at a checkpoint epoch where the best loss so far is above this.
     deadline : float or None
-        Seconds since 1970 after which a network's training ends at its next checkpoint.
+        Seconds by `time.monotonic` after which a network's training ends at its next checkpoint.
     stop : int or None
         Epoch at which a network's training stops for now; all else is as if it went on to the recipe's last.
     state : mapping of str to ndarray, or None

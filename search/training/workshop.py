@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import queue
+from contextlib import suppress
 from typing import Protocol
 
 from search.training.fitting import FittingProcesses
 from search.training.limits import Limits
 from search.training.plan import Plan
 from search.training.process import TrainingProcess
-from search.training.trained import Request, Trained
+from search.training.trained import ProcessDied, Request, Trained
 from spaces.families import family_of
 from spaces.task import Task
+
+MOST_LOST = 3  # processes that one trial may take down with it; somebody else may have killed them
 
 
 class Trains(Protocol):
@@ -71,6 +74,9 @@ class Workshop:
         networks, others = bench = self._free.get()
         try:
             trains: Trains = networks if family_of(request.family).is_network else others
+            for _ in range(MOST_LOST - 1):
+                with suppress(ProcessDied):
+                    return trains.train(request)
             return trains.train(request)
         finally:
             self._free.put(bench)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ensemble import fitted
 from ensemble.fitted import FittedProgram
 from ensemble.model import Ensemble
 from tests.safety.ensembles import FAMILY_NAMES, fitted_case, fitted_ensemble
@@ -34,6 +36,25 @@ def test_members_are_evaluated_one_by_one() -> None:
     assert found.shape == (2, 60, 1) and np.array_equal(found[0], found[1])
     samples = PROGRAM.samples(CANDIDATE.weights, inputs, 3, seed=0)
     assert samples.shape == (3, 2, 60, 1) and np.array_equal(samples[2], found)
+
+
+def test_rows_are_laid_out_in_portions_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, sizes = fitted_case(), list[int]()
+    inputs = {"numbers": case.table.numbers, "codes": case.table.codes}
+    made = fitted_ensemble(("linear", "extra_trees", "boosting"))
+    whole = [FittedProgram(one.architecture)(one.weights, inputs) for one in made.candidates]
+    plain = fitted.matrix
+
+    def watched(columns: Any, layout: Any, numbers: Any, codes: Any, own: Any) -> Any:
+        sizes.append(len(numbers))
+        return plain(columns, layout, numbers, codes, own)
+
+    monkeypatch.setattr(fitted, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(fitted, "matrix", watched)
+    for one, expected in zip(made.candidates, whole, strict=True):
+        found = FittedProgram(one.architecture)(one.weights, inputs)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert max(sizes) == 16 and sum(sizes) == 3 * 2 * 60
 
 
 def test_no_library_is_needed_to_load_and_predict(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 # ruff: noqa: E501 - a case is a line
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +135,40 @@ def changed(path: str, **values: object) -> Callable[[], object]:
     return lambda: put(path, json.dumps({**json.loads(Path("run", path).read_text()), **values}))()
 
 
+def claimed(n_rows: int) -> bytes:
+    """An archive with an array of so many rows, as its header says; ten are there."""
+    array, buffer = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(array, {"descr": "<f8", "fortran_order": False, "shape": (n_rows,)})
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("y.npy", array.getvalue() + bytes(80))
+    return buffer.getvalue()
+
+
+@cache
+def inflating() -> bytes:
+    """An archive of a few hundred kilobytes with an array of half a gigabyte."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("y.npy", "w") as file:
+        head = io.BytesIO()
+        header = {"descr": "|u1", "fortran_order": False, "shape": (2**29,)}
+        np.lib.format.write_array_header_1_0(head, header)
+        file.write(head.getvalue())
+        for _ in range(2**5):
+            file.write(bytes(2**24))
+    return buffer.getvalue()
+
+
+def bomb(path: str) -> Callable[[], object]:
+    """Put an archive that inflates beyond measure in the place of a file of the run."""
+    return lambda: put(path, inflating())()
+
+
+def beside(damage: Callable[[], object]) -> Callable[[], object]:
+    """Damage the run, after a copy of it that it can be compared with was made."""
+    return lambda: (shutil.copytree("run", "other"), damage())
+
+
+REPORT, COMPARE = "report run", "compare run other"
 PREDICT, EVALUATE, BOARD, HOLDOUT = (
     "predict run new.csv",
     "evaluate run new.csv",
@@ -176,6 +213,16 @@ DAMAGES = (
       for words in (EVALUATE, HOLDOUT)),
     *(damaged(f"rows are cut: {words}", words, cut("rows.npz"), "rows.npz") for words in (EVALUATE, HOLDOUT)),
     *(damaged(f"rows are gone: {words}", words, gone("rows.npz"), "rows.npz") for words in (EVALUATE, HOLDOUT)),
+    *(damaged(f"rows claim to be endless: {words}", words, put("rows.npz", claimed(2**50)), "as large as they say")
+      for words in (EVALUATE, HOLDOUT)),
+    *(damaged(f"rows inflate beyond measure: {words}", words, bomb("rows.npz"), "must not inflate")
+      for words in (EVALUATE, HOLDOUT)),
+    *(damaged(f"targets claim to be endless: {words}", words, beside(put("targets.npz", claimed(2**50))), "as large as they say")
+      for words in (REPORT, COMPARE)),
+    *(damaged(f"targets inflate beyond measure: {words}", words, beside(bomb("targets.npz")), "must not inflate")
+      for words in (REPORT, COMPARE)),
+    damaged("splits claim to be endless", COMPARE, beside(put("splits.npz", claimed(2**50))), "as large as they say"),
+    damaged("splits inflate beyond measure", COMPARE, beside(bomb("splits.npz")), "must not inflate"),
     damaged("configuration is gone", HOLDOUT, gone("config.toml"), "config.toml"),
     damaged("configuration is garbage", EVALUATE, put("config.toml", "garbage"), "config.toml"),
     damaged("configuration of a newer version", EVALUATE, put("config.toml", "u = 1"), "unknown key 'u'"),

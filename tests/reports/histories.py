@@ -10,7 +10,7 @@ from reports.history import History
 from reports.replay import ChooseMembers, Rule
 from search import metrics
 from search.metrics import Metric
-from search.pruning import ceilings
+from search.pruning import Ceilings
 from spaces.task import Task
 
 BINARY = Task("binary", ("y",), (0, 1))
@@ -43,7 +43,7 @@ def first_only(candidates: Any, architectures: Sequence[Any], y: Any, row_weight
 
 def rule_for(name: str, task: Task = BINARY, **changes: Any) -> Rule:
     metric = metrics.metric_for(name, task)
-    facts: dict[str, Any] = {"choose_members": choose_for(metric), "ceilings": ceilings, "looks": LOOKS}
+    facts: dict[str, Any] = {"choose_members": choose_for(metric), "ceilings": Ceilings, "looks": LOOKS}
     return Rule(metric, **(facts | changes))
 
 

@@ -1,9 +1,12 @@
 """Intervals from out-of-bag losses: closed forms."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from reports.bootstrap import OUT_OF_BAG_VARIANCE, bootstrap, interval, spread_factor
+from reports.bootstrap import OUT_OF_BAG_VARIANCE, _counts, bootstrap, interval, spread_factor
+from reports.parts import bootstrap_counts
 from reports.replay import decide, predictions
 from search import metrics
 from tests.reports.histories import first_only, history, rule_for, small
@@ -59,3 +62,30 @@ def test_rows_held_out_in_some_repeats_only_are_scored_there() -> None:
     drawn = bootstrap(made, rule, full, n_draws=20, rng=rng)
     np.testing.assert_allclose(drawn.winner, drawn.ensemble)
     assert np.isfinite(drawn.winner).any()
+
+
+def test_draws_are_counted_in_bytes_and_are_those_of_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rule = small(0), rule_for("log_loss")
+    full = decide(made, rule, np.ones(60))
+    drawn = bootstrap(made, rule, full, n_draws=7, rng=np.random.default_rng(2))
+    at_once = bootstrap_counts(made.y, made.units, made.is_ever_held, n_draws=7, rng=np.random.default_rng(2))
+    np.testing.assert_array_equal(drawn.counts, at_once)
+    assert drawn.counts.dtype == np.uint8
+    monkeypatch.setattr("reports.bootstrap.N_DRAWS_COUNTED", 3)
+    again = bootstrap(made, rule, full, n_draws=7, rng=np.random.default_rng(2))
+    np.testing.assert_array_equal(again.counts, drawn.counts)
+    np.testing.assert_array_equal(again.ensemble, drawn.ensemble)
+
+
+def test_two_units_drawn_often_do_not_wrap_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small(0)
+
+    def often(y: np.ndarray, units: np.ndarray, is_held: np.ndarray, *, n_draws: int, rng: Any) -> np.ndarray:
+        return np.full((n_draws, len(y)), rng.integers(200, 400))
+
+    monkeypatch.setattr("reports.bootstrap.bootstrap_counts", often)
+    monkeypatch.setattr("reports.bootstrap.N_DRAWS_COUNTED", 1)
+    found = _counts(made, made.units, 12, np.random.default_rng(0))
+    expected = np.random.default_rng(0).integers(200, 400, 12)
+    np.testing.assert_array_equal(found[:, 0], expected)
+    assert expected.min() < 256 <= expected.max()

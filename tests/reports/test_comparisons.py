@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from reports import comparisons
 from reports.comparisons import (
     corrected_t,
     effective_alternatives,
@@ -18,7 +19,7 @@ from reports.comparisons import (
     tibshirani,
 )
 from search import metrics
-from tests.reports.histories import history, rule_for, small
+from tests.reports.histories import BINARY, history, rule_for, small
 
 
 def test_corrected_t_by_hand() -> None:
@@ -140,3 +141,13 @@ def test_overfitting_needs_something_to_compare() -> None:
     assert (
         overfitting(small(0), metric, np.zeros(8, int), np.array([3]), rng=np.random.default_rng(0)) is None
     )
+
+
+@pytest.mark.parametrize("name", ["log_loss", "auc"])
+def test_overfitting_is_the_same_in_however_many_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held in memory at a time is bounded, whatever the number of candidates."""
+    made, metric = small(seed=4, n_trials=9), metrics.metric_for(name, BINARY)
+    kept, left = np.zeros(9, np.int64), np.arange(9)
+    whole = overfitting(made, metric, kept, left, rng=np.random.default_rng(0))
+    monkeypatch.setattr(comparisons, "MOST_VALUES", 40)
+    assert overfitting(made, metric, kept, left, rng=np.random.default_rng(0)) == whole

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports import replay
 from reports.history import History, history_of
-from reports.replay import STAGES, Decision, Lines, Rule, curves, decide, decide_all, predictions
+from reports.replay import STAGES, Decision, Lines, Rule, curves, decide, decide_all, losses_at, predictions
 from search import metrics
 from search.pruning import ceilings
 from search.records import Run, RunError, Trial
@@ -349,3 +350,30 @@ def test_a_wrong_number_of_weights_is_refused() -> None:
     rule = rule_for("log_loss", choose_members=lambda c, a, y, w: np.ones(3))
     with pytest.raises(ValueError, match="choose_members must return one weight"):
         decide(small(0), rule, np.ones(60))
+
+
+@pytest.mark.parametrize("has_row_weights", [False, True])
+def test_row_weightings_of_any_type_give_the_same_losses_portion_by_portion(
+    monkeypatch: pytest.MonkeyPatch, has_row_weights: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    made, metric = small(3), rule_for("log_loss").metric
+    if has_row_weights:
+        made = replace(made, row_weights=rng.uniform(0.5, 2.0, len(made.y)))
+    counts = rng.integers(0, 4, (9, len(made.y))).astype(np.uint8)
+    kept = np.zeros(made.n_trials, np.int64)
+    whole = curves(made, metric, counts.astype(np.float64)), losses_at(made, metric, kept, counts)
+    seen: list[int] = []
+    plain = replay.losses
+
+    def watched(metric: Any, y: np.ndarray, tables: np.ndarray, row_weights: np.ndarray) -> np.ndarray:
+        seen.append(row_weights.size)
+        assert row_weights.dtype == np.float64
+        return plain(metric, y, tables, row_weights)
+
+    monkeypatch.setattr(replay, "losses", watched)
+    monkeypatch.setattr(replay, "MOST_WEIGHTS", 2 * int(made.is_held.sum()))
+    np.testing.assert_allclose(curves(made, metric, counts), whole[0], rtol=1e-12)
+    np.testing.assert_allclose(losses_at(made, metric, kept, counts), whole[1], rtol=1e-12)
+    assert max(seen) <= replay.MOST_WEIGHTS
+    np.testing.assert_array_equal(curves(made, metric, counts > 0), curves(made, metric, 1.0 * (counts > 0)))

@@ -86,3 +86,81 @@ def test_names_are_unique() -> None:
 def test_damaged_columns() -> None:
     with pytest.raises(ArchiveError, match="a Parquet file must be whole"):
         columns_of(b"PAR1PAR1")
+
+
+def claimed(n_rows: int) -> bytes:
+    """An array of so many rows as its header says, with ten in it."""
+    buffer = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": (n_rows,)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + bytes(80)
+
+
+def zipped(content: bytes, name: str = "a.npy") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("n_rows", [2**50, 11, 9, 0])
+def test_arrays_on_the_disk_are_as_large_as_they_say(n_rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(claimed(10))
+    archives.check_array(path)
+    path.write_bytes(claimed(n_rows))
+    with pytest.raises(ArchiveError, match=r"must be as large as they say; 'a\.npy' says float64"):
+        archives.check_array(path)
+    path.write_bytes(zipped(claimed(n_rows)))
+    with pytest.raises(ArchiveError, match="must be as large as they say"):
+        archives.check_arrays(path)
+    path.write_bytes(zipped(claimed(10)))
+    archives.check_arrays(path)
+
+
+def test_archives_on_the_disk_inflate_to_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(packed(a=np.zeros(100_000)))
+    archives.check_arrays(path)
+    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
+    with pytest.raises(ArchiveError, match="must not inflate to more than"):
+        archives.check_arrays(path)
+
+
+def test_other_things_on_the_disk_are_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    for content, rule in (
+        (packed(a=np.array([{}, None], object)), "no pickled objects"),
+        (zipped(b"garbage"), "in the npy format"),
+        (zipped(b"\x93NUMPY\x09\x00" + bytes(80)), "version 1.0 or 2.0"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ArchiveError, match=rule):
+            archives.check_arrays(path)
+    path.write_bytes(b"garbage")
+    with pytest.raises(zipfile.BadZipFile):
+        archives.check_arrays(path)
+    with pytest.raises(ArchiveError, match="in the npy format"):
+        archives.check_array(path)
+
+
+def test_text_is_a_plain_file_of_a_limited_size(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_text("{}\n")
+    archives.check_text(path)
+    with path.open("r+b") as file:
+        file.truncate(archives.MOST_TEXT + 1)  # of holes: it takes no room on the disk
+    with pytest.raises(ArchiveError, match="must have at most"):
+        archives.check_text(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ArchiveError, match="must be a plain file, and is a pipe"):
+        archives.check_text(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", ["lock", "trials.jsonl", "oof", "weights/00001.npz"])
+def test_a_folder_to_write_to_holds_no_link(name: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / "weights").mkdir(parents=True)
+    archives.check_links(tmp_path / "run")
+    (tmp_path / "run" / name).symlink_to(tmp_path)
+    with pytest.raises(ArchiveError, match="must hold no links"):
+        archives.check_links(tmp_path / "run")

@@ -1,10 +1,15 @@
 """Datasets: what is read from frames and arrays, and what is refused."""
 
+import hashlib
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from search.data import DataError, Dataset, from_arrays, from_frame
+from spaces.schema import Table
 
 
 @pytest.fixture
@@ -63,6 +68,23 @@ def test_fingerprint(frame: pd.DataFrame) -> None:
     found = [fingerprint(f) for f in (frame, other_value, other_target, renamed)]
     found += [fingerprint(frame, groups="g"), fingerprint(frame, time="t")]
     assert len(set(found)) == 6
+
+
+def test_a_fingerprint_is_of_the_bytes_in_row_order_however_they_lie_in_memory(frame: pd.DataFrame) -> None:
+    dataset = from_frame(frame, "y", groups="g")
+    turned = replace(dataset, table=Table(np.asfortranarray(dataset.table.numbers), dataset.table.codes))
+    assert turned.take(np.arange(dataset.n_rows)).fingerprint == dataset.fingerprint
+    header = {
+        "schema": dataset.schema.to_json(),
+        "task": dataset.task.to_json(),
+        "shape": [dataset.n_rows, 1],
+    }
+    digest = hashlib.sha256(
+        json.dumps(header | {"has_groups": True, "has_time": False}, sort_keys=True).encode()
+    )
+    for array in (dataset.table.numbers, dataset.table.codes, dataset.y, dataset.groups):
+        digest.update(np.asarray(array).tobytes())
+    assert digest.hexdigest() == dataset.fingerprint
 
 
 def test_duplicates() -> None:

@@ -108,3 +108,25 @@ def test_a_study_s_evidence_is_of_the_models_that_it_keeps(tmp_path: Path) -> No
     last = run.load_json("growth.json")[-1]
     assert last["last_trial"] == 2 and last["winner_honest"] == pytest.approx(honest.winner.honest)
     assert run.load_arrays("targets.npz")["y"].shape == (442, 1)
+
+
+def test_changes_do_not_depend_on_how_many_draws_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, _ = made()
+    others, weights = list(table.predictions), np.random.default_rng(1).uniform(0.5, 2.0, len(table.y))
+    units = table.rows // 2
+
+    def changes() -> list[dict[str, float]]:
+        rng = np.random.default_rng(0)
+        return evidence._changes(METRIC, table.y, table.predictions.mean(axis=0), others, weights, units, rng)
+
+    whole, sizes, plain = changes(), list[int](), evidence.losses
+
+    def watched(metric: Any, y: np.ndarray, tables: np.ndarray, row_weights: np.ndarray) -> np.ndarray:
+        sizes.append(row_weights.size)
+        return plain(metric, y, tables, row_weights)
+
+    monkeypatch.setattr(evidence, "losses", watched)
+    monkeypatch.setattr(evidence, "MOST_WEIGHTS", 30 * len(table.y))
+    for one, other in zip(changes(), whole, strict=True):
+        assert one == pytest.approx(other, rel=1e-12)
+    assert len(sizes) == 7 and max(sizes) <= 31 * len(table.y)

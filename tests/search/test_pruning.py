@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.pruning import FIRST_EPOCH, N_STARTUP, ceilings
+from search.pruning import FIRST_EPOCH, N_STARTUP, Ceilings, ceilings
 
 LOOKS = (1, 2, FIRST_EPOCH - 1, FIRST_EPOCH, FIRST_EPOCH + 10, FIRST_EPOCH + 30)
 
@@ -53,3 +55,23 @@ def test_ceilings_fall_with_the_epoch_and_half_of_the_trials_stay_below(losses: 
 @pytest.mark.parametrize("looks", [(1,), (1, 5), (40,)])
 def test_short_trainings_are_never_pruned(looks: tuple[int, ...]) -> None:
     assert ceilings([(looks, (1.0,) * len(looks))] * N_STARTUP, looks) == {}
+
+
+@given(st.lists(st.lists(st.floats(0, 9), min_size=6, max_size=6), max_size=20))
+def test_medians_that_are_kept_are_those_of_all_trials_so_far(losses: list[list[float]]) -> None:
+    running = Ceilings(LOOKS)
+    for n, one in enumerate(losses, start=1):
+        running.add(LOOKS, one)
+        expected = {
+            rung: float(np.median([min(other[: LOOKS.index(rung) + 1]) for other in losses[:n]]))
+            for rung in (FIRST_EPOCH, FIRST_EPOCH + 10)
+        }
+        assert running.limits == (expected if n >= N_STARTUP else {})
+
+
+def test_a_curve_that_is_undefined_prunes_nothing() -> None:
+    running = Ceilings(LOOKS)
+    for _ in range(N_STARTUP):
+        running.add(LOOKS, (1.0,) * 6)
+    running.add(LOOKS, (math.nan,) * 6)
+    assert all(math.isnan(limit) for limit in running.limits.values())

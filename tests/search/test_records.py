@@ -80,6 +80,29 @@ def test_arrays_come_back(run: Run) -> None:
     assert (run.path / "oof/00007.npy").is_file() and (run.path / "weights/00007.npz").is_file()
 
 
+def test_held_out_predictions_are_read_from_the_disk_where_they_are_asked_for(run: Run) -> None:
+    given = np.random.default_rng(0).random((3, 2, 50, 1)).astype(np.float32)
+    run.save_out_of_fold(4, given)
+    stored = run.out_of_fold(4)
+    assert isinstance(stored, np.memmap) and isinstance(stored[1], np.memmap)
+    assert not stored.flags.writeable and stored.base is not None
+    np.testing.assert_array_equal(stored[1], given[1])
+    with pytest.raises(ValueError, match="read-only"):
+        stored[0] = 0.0
+
+
+def test_a_slice_of_held_out_predictions_leaves_the_rest_on_the_disk(run: Run) -> None:
+    n_rows = 4_000_000  # 16 MB for each of 12 epochs
+    run.save_out_of_fold(0, np.zeros((12, 1, n_rows, 1), np.float16))
+    before = _resident_bytes()
+    assert run.out_of_fold(0)[5].max() == 0.0
+    assert _resident_bytes() - before < 6 * n_rows
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_out_of_fold_predictions_have_four_axes(run: Run) -> None:
     with pytest.raises(RunError, match=r"\(n_kept, n_repeats, n_rows, n_outputs\), not \(5, 1\)"):
         run.save_out_of_fold(0, np.zeros((5, 1)))
@@ -87,7 +110,7 @@ def test_out_of_fold_predictions_have_four_axes(run: Run) -> None:
 
 def test_what_is_pickled_is_not_read(run: Run) -> None:
     np.save(run.path / "oof/00000.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="no pickled objects"):
         run.out_of_fold(0)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +16,13 @@ import pytest
 
 from ensemble import Ensemble
 from search import conclusion, flow, lines
-from search.config import StudyConfig
+from search.archives import ArchiveError
+from search.config import StudyConfig, to_toml
 from search.ledger import Ledger
 from search.proposers.optuna_driver import OptunaProposer
-from search.records import Run, RunError
-from search.resume import ResumeError, alone
+from search.records import Run, RunError, Trial
+from search.resume import ResumeError, alone, seconds_used
+from search.run import main
 from tests.search.studies import ROOT, config_of, done, frame_of, new_rows
 
 CHEAP: dict[str, Any] = {"families": ("linear",), "space": {}, "trials": 5, "draws": 5, "sampler": "tpe"}
@@ -134,9 +138,19 @@ def test_another_sampler_goes_on_from_what_was_tried(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
     """The configuration of a run that was killed after its second trial."""
-    config = config_of(tmp_path_factory.mktemp("begun"), "ill", **CHEAP)
+    return _killed(config_of(tmp_path_factory.mktemp("begun"), "ill", **CHEAP))
+
+
+@pytest.fixture(scope="module")
+def entered(tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
+    """The same of a study whose trials make entries in the ledger."""
+    told = {**CHEAP, "families": ("boosting",), "epochs": 10}
+    return _killed(config_of(tmp_path_factory.mktemp("entered"), "ill", **told))
+
+
+def _killed(config: StudyConfig) -> StudyConfig:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "append_trial", dying(Run.append_trial, 2, is_after=True))
+        patch.setattr(OptunaProposer, "tell", dying(OptunaProposer.tell, 2, is_after=True))
         with pytest.raises(Killed):
             flow.study(config, command="test")
     return config
@@ -191,6 +205,76 @@ def test_a_damaged_file_makes_its_trial_be_done_again(
     assert told(run) == whole
 
 
+def _altered(begun: StudyConfig, tmp_path: Path, name: str, change: Callable[[bytes], bytes]) -> Run:
+    """A copy of the run that was begun, with one file changed."""
+    shutil.copytree(str(begun.out), tmp_path / "copy")
+    place = tmp_path / "copy" / name
+    place.write_bytes(change(place.read_bytes()))
+    return Run.open(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("ledger.jsonl", lambda _: b"", "must hold every entry that was made"),
+        ("ledger.jsonl", lambda text: b"".join(text.splitlines(True)[:-1]), "must hold every entry"),
+        ("trials.jsonl", lambda _: b"", "must hold every trial .* 2 cannot be found, first trial 0"),
+        ("trials.jsonl", lambda text: text.splitlines(True)[0], "1 cannot be found, first trial 1"),
+        ("config.toml", lambda text: text.replace(b"trials = 5", b"trials = 6"), "must be as it was written"),
+        ("config.toml", lambda text: b"".join(text.splitlines(True)[:-2]), "must be as it was written"),
+        ("run.json", lambda text: text[:-40], "is not JSON.*restore it"),
+    ],
+)
+def test_what_is_gone_or_altered_is_not_passed_over(
+    entered: StudyConfig, tmp_path: Path, name: str, change: Callable[[bytes], bytes], said: str
+) -> None:
+    run = _altered(entered, tmp_path, name, change)
+    with pytest.raises(ValueError, match=said):
+        flow.resume(run.path, {}, command="resume")
+
+
+@pytest.mark.parametrize("name", ["ledger.jsonl", "journal.log", "oof/00000.npy"])
+def test_a_link_that_leads_out_of_a_run_is_not_written_through(
+    entered: StudyConfig, tmp_path: Path, name: str
+) -> None:
+    run = _altered(entered, tmp_path, name, lambda content: content)
+    target = tmp_path / "precious"
+    (run.path / name).rename(target)
+    (run.path / name).symlink_to(target)
+    before = target.read_bytes()
+    with pytest.raises(ArchiveError, match="must hold no links"):
+        flow.resume(run.path, {}, command="resume")
+    assert target.read_bytes() == before
+
+
+def test_a_folder_left_before_anything_was_known_is_used(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    for name in ("oof", "weights"):
+        (place / name).mkdir(parents=True)
+    for name in ("lock", "config.toml", ".run.json.4711"):
+        (place / name).write_text("")
+    assert Run.create(place).path == place
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds other files"):
+        Run.create(place)
+
+
+def test_a_study_ended_outside_its_trials_says_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], whole: dict[str, Any]
+) -> None:
+    config = config_of(tmp_path, "ill", **CHEAP)
+    toml = tmp_path / "study.toml"
+    toml.write_text(to_toml(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(flow, "conclude", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+        assert main(["study", "--config", str(toml)]) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"interrupted: what is finished is kept; python -m search.run resume {config.out} goes on"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    flow.resume(config.out, {}, command="resume")
+    assert told(Run.open(config.out)) == whole
+
+
 def test_two_processes_do_not_write_into_one_run(tmp_path: Path) -> None:
     run = done(config_of(tmp_path, "ill", **CHEAP))
     with alone(run), pytest.raises(RunError, match="another is at work in"):
@@ -203,6 +287,17 @@ def test_two_processes_do_not_write_into_one_run(tmp_path: Path) -> None:
             env=os.environ,
         ).stderr
         raise RunError(raised.strip().splitlines()[-1])
+
+
+def test_seconds_of_trials_at_the_same_time_count_once() -> None:
+    spans = [(0, 10), (5, 12), (6, 8), (20, 25), (30, 28)]
+    trials = [
+        Trial(n, "linear", {}, "completed", started=f"2026-01-01T00:00:{a:02}+00:00",
+              finished=f"2026-01-01T00:00:{b:02}+00:00")
+        for n, (a, b) in enumerate(spans)
+    ]  # fmt: skip
+    assert seconds_used(trials) == 12 + 5
+    assert seconds_used([*trials, Trial(9, "linear", {}, "failed")]) == 17
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:

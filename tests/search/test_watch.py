@@ -90,7 +90,7 @@ def test_it_costs_at_most_a_share_of_the_training(tmp_path: Path, prepared: Prep
     growing = growing_of(run, prepared)
     trials = [add(run, prepared, number, 1.0, seconds=1.0) for number in range(6)]
     assert growing(trials) is None and growing.seconds == 0.0  # 6 s of training pay for 0.18 s
-    trials = [replace(trial, fit_seconds=10.0) for trial in trials]
+    trials, growing = [replace(trial, fit_seconds=10.0) for trial in trials], growing_of(run, prepared)
     assert growing(trials) is not None and growing.seconds > 0
     spent = growing.seconds
     assert growing(trials) is None and growing.seconds == spent  # nothing new to look at

@@ -1,5 +1,6 @@
 """Trials become Optuna trials: numbers, states, values and distributions, with labels for names."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from reports.page.figure import label
-from reports.page.optuna_study import SearchedSpace, distinct, study_of
+from reports.page.history import MOST_POINTS
+from reports.page.history import section as history_section
+from reports.page.optuna_study import MOST_BEST, MOST_TRIALS, SearchedSpace, distinct, drawn, study_of
 from reports.page.search_plots import section
 from search.records import Run, Trial
 from tests.reports.page.runs import HOSTILE, SPACE, trials
@@ -63,3 +66,45 @@ def test_few_or_equal_trials_leave_plots_out_and_say_so(tmp_path: Any, scores: l
     got = section(FACTS, run)
     assert [figure.name for figure in got.figures] == ["timeline"]
     assert "Plots are left out" in got.html
+
+
+def many(n: int) -> list[Trial]:
+    """Trials of which the last are the best."""
+    return [Trial(k, "mlp", {"depth": 1 + k % 4}, "completed", score=1.0 - k / n) for k in range(n)]
+
+
+def test_of_many_trials_the_best_and_an_even_sample_are_drawn() -> None:
+    found = many(3 * MOST_TRIALS)
+    shown = drawn(found[::-1], is_higher_better=False)
+    numbers = [trial.number for trial in shown]
+    assert len(numbers) == MOST_TRIALS and numbers == sorted(set(numbers))
+    assert set(numbers) >= {trial.number for trial in found[-MOST_BEST:]}
+    others = numbers[: MOST_TRIALS - MOST_BEST]
+    assert max(b - a for a, b in pairwise(others)) <= 4
+    assert drawn(found, is_higher_better=True)[0].number == 0
+    assert drawn(found[:MOST_TRIALS], is_higher_better=True) == found[:MOST_TRIALS]
+
+
+def test_trials_that_are_drawn_keep_their_numbers() -> None:
+    shown = drawn(many(2 * MOST_TRIALS), is_higher_better=False)[-5:]
+    study = study_of(shown, SearchedSpace(SPACE), family="mlp", is_higher_better=False)
+    assert [trial.number for trial in study.trials] == [trial.number for trial in shown]
+    assert study.best_trial.number == 2 * MOST_TRIALS - 1
+
+
+def test_a_picture_of_many_trials_is_bounded_and_says_so() -> None:
+    n = 5 * MOST_POINTS // 2
+    scores = [1.0 - k / n for k in range(n)]
+    facts = {
+        "metric": {"name": "rmse", "is_higher_better": False},
+        "baselines": [],
+        "honesty": {"scores": []},
+        "history": {
+            "trial": list(range(n)), "score": scores, "status": ["completed"] * n,
+            "best": [0.5] * (n - 1) + [0.1], "growth": None,
+        },
+    }  # fmt: skip
+    figure = history_section(facts).figures[0]
+    points, best = figure.data[0], figure.data[1]
+    assert len(points["x"]) <= MOST_POINTS and "one in 3 is a point" in figure.says
+    assert best["x"] == [0, n - 1] and best["y"] == [0.5, 0.1]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.audit import audit, near_duplicates
+from search.audit import audit, duplicates, near_duplicates
 from search.audit.duplicates import equal_rows, find_duplicates
 from search.data import from_frame
 from tests.search.audit.tables import alarms, clean, look, parts
@@ -53,6 +53,18 @@ def test_near_duplicates(seed: int) -> None:
     assert np.unique(units).size == 405
     findings = look(pd.concat([frame, twin]), needs_near_duplicates=True)
     assert alarms(findings) == [("near duplicate rows", ())]
+
+
+def test_distances_are_measured_few_at_a_time_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(600, 5))
+    whole = duplicates._usual_distance(values, np.random.default_rng(1))
+    monkeypatch.setattr(duplicates, "_MOST_DISTANCES", 2_000)  # 3 rows against 600
+    again = duplicates._usual_distance(values, np.random.default_rng(1))
+    assert again == pytest.approx(whole, rel=1e-9)
+    by_hand = np.sqrt(((values[:, None] - values) ** 2).sum(axis=2))
+    np.fill_diagonal(by_hand, np.inf)
+    chosen = np.random.default_rng(1).choice(600, 500, replace=False)
+    assert whole == pytest.approx(np.median(by_hand[chosen].min(axis=1)), rel=1e-6)
 
 
 def test_near_duplicates_that_folds_keep_together_are_a_note() -> None:

@@ -1,4 +1,4 @@
-"""One PostgreSQL server for the tests of this folder; signs of life that are quickly missed."""
+"""Real database servers for the tests of this folder; signs of life that are quickly missed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from collections.abc import Iterator
 import pytest
 
 from search.remote import conduct
-from tests.search.remote.postgres import Server
+from tests.search.remote import mariadb, postgres
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server."""
+    server = postgres.Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mysql"])
+def database(request: pytest.FixtureRequest) -> Iterator[postgres.Server | mariadb.Server]:
+    """A server of each kind; PostgreSQL comes as a wheel, and MariaDB or MySQL is there or not."""
+    if request.param == "mysql" and not mariadb.is_installed():
+        pytest.skip(mariadb.MISSING)
+    server = postgres.Server() if request.param == "postgresql" else mariadb.Server()
     server.start()
     yield server
     server.stop()

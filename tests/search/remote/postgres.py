@@ -68,6 +68,7 @@ class Server:
         """Start it, and wait until it answers."""
         with open(self.folder / "log", "ab") as log:
             told = ["-D", self.data, "-p", str(self.port), "-k", str(self.folder), "-h", "127.0.0.1"]
+            told += ["-c", "fsync=off"]  # what it wrote outlives it in any case: the machine is not killed
             self._process = subprocess.Popen(
                 [programs() / "postgres", *told],
                 stdout=log,

@@ -81,7 +81,7 @@ class Worker:
         self._process.send_signal(signal.SIGTERM)
 
     def code(self) -> int:
-        code = self._process.wait(60)
+        code = self._process.wait(240)
         self._reader.join(5)
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -92,12 +92,12 @@ class Worker:
         return "holding" in self.said
 
 
-def until(is_true: Callable[[], bool], seconds: float = 60) -> None:
+def until(is_true: Callable[[], bool], seconds: float = 240) -> None:
     since = time.monotonic()
     while not is_true():
         assert time.monotonic() - since < seconds, "it took too long"
         time.sleep(0.1)
 
 
-def finished(future: Future[flow.Outcome], seconds: float = 60) -> Run:
+def finished(future: Future[flow.Outcome], seconds: float = 240) -> Run:
     return Run.open(future.result(seconds).run_path)

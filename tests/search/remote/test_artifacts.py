@@ -86,3 +86,45 @@ def test_a_place_that_stores_nothing_is_refused_at_once(tmp_path: Path, bucket: 
     for place in (str(tmp_path / "file" / "x"), "s3://another-bucket/x"):
         with pytest.raises(ArtifactError, match=f"nothing can be stored in {place}"):
             Artifacts(place)
+
+
+def test_a_place_that_is_not_the_study_s_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is not on this machine: mount it, and tell where it is by"):
+        Artifacts(str(tmp_path / "absent"), is_made=False)
+    assert not (tmp_path / "absent").exists()
+    Artifacts(str(tmp_path / "store")).sign("a1")
+    Artifacts(str(tmp_path / "store"), is_made=False).check_signed("a1")
+    (tmp_path / "other").mkdir()
+    for place, run in (("store", "b2"), ("other", "a1")):
+        with pytest.raises(
+            ArtifactError, match=f"{place}, and what is there on this machine is another place"
+        ):
+            Artifacts(str(tmp_path / place), is_made=False).check_signed(run)
+
+
+def test_a_bucket_is_signed_too(bucket: Any) -> None:
+    Artifacts("s3://studies/ours").sign("a1")
+    Artifacts("s3://studies/ours", is_made=False).check_signed("a1")
+    with pytest.raises(ArtifactError, match="another place"):
+        Artifacts("s3://studies/theirs", is_made=False).check_signed("a1")
+
+
+def test_waiting_for_a_full_store_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, n_left = Artifacts(str(tmp_path / "store")), [4]
+    write = store._store.write
+
+    def full(*arguments: Any) -> None:
+        n_left[0] -= 1
+        if n_left[0]:
+            raise OSError(28, "No space left on device")
+        write(*arguments)
+
+    monkeypatch.setattr(store._store, "write", full)
+    monkeypatch.setattr("search.remote.artifacts.time.sleep", lambda _: None)
+    monkeypatch.setattr("search.remote.artifacts.SILENCE", -1.0)
+    store.sign("a1")
+    said = f"files cannot be kept in {store.place}: OSError: [Errno 28] No space left on device"
+    assert [record.getMessage() for record in caplog.records] == [f"{said}; waiting, 900 s at most"]
+    store.check_signed("a1")
