@@ -7,10 +7,10 @@ FIND_PYTHON := for p in python3.12 python3.11; do \
 	if $$p -c "" >/dev/null 2>&1; then echo $$p; break; fi; done
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup format lint types test slow check validity chaos docs study clean
+.PHONY: help setup format lint types test slow check validity chaos scale docs study clean
 
 help:
-	@echo "make setup | format | lint | types | test | slow | check | validity | chaos | docs | study | clean"
+	@echo "make setup | format | lint | types | test | slow | check | validity | chaos | scale | docs | study | clean"
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ validity: setup
 # Does a study survive what can happen to it? Up to half an hour; docs/reliability.md has the table.
 chaos: setup
 	$(BIN)/python -m benchmarks.chaos
+
+# How do time and memory grow with rows, trials and workers? Half an hour on a quiet machine; docs/scale.md has the tables.
+scale: setup
+	$(BIN)/python -m benchmarks.scale --out runs/scale
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

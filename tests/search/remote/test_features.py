@@ -22,7 +22,7 @@ from search.remote import conduct
 from search.remote.terms import TermsError
 from search.run import main
 from tests.search.remote.postgres import Server
-from tests.search.remote.processes import CHEAP, begun, finished, until
+from tests.search.remote.processes import CHEAP, Worker, begun, finished, until
 from tests.search.studies import ROOT, config_of, done, frame_of
 from tests.search.test_resume import TIMES
 

@@ -41,8 +41,8 @@ def studied(config: Any, *more: str) -> tuple[int, list[str], str]:
 
     Path(told[1]).write_text(to_toml(config))
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *told], cwd=ROOT, capture_output=True, text=True, timeout=100,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        [sys.executable, "-c", SCRIPT, *told], cwd=ROOT, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"},
     )  # fmt: skip
     code, places = json.loads(done.stdout.strip().splitlines()[-1])
     return code, places, done.stderr
@@ -67,3 +67,18 @@ def test_what_no_node_has_room_for_is_refused(tmp_path: Path) -> None:
     code, _, said = studied(config)
     assert code == 2
     assert "error: a node of the Ray cluster must have a core and 10000000 MB for a trial: there" in said
+
+
+
+def test_a_cluster_trains_a_user_s_network_with_a_deadline(tmp_path: Path) -> None:
+    own = {**CHEAP, "model": "tests.search.remote.user_functions:build", "families": None, "epochs": 3}
+    own |= {"splits": 2, "trials": 2, "draws": 0}
+    alone = done(config_of(tmp_path, "ill", **own, out=str(tmp_path / "alone")))
+    asked = config_of(tmp_path, "ill", **own, executor="ray", workers=2, time=600.0, trial_time=300.0)
+    code, places, said = studied(asked)
+    assert code == 0, said
+    run = Run.open(str(asked.out))
+    for trial, other in zip(run.trials(), alone.trials(), strict=True):
+        assert (trial.status, trial.config, trial.score) == ("completed", other.config, other.score)
+        assert run.out_of_fold(trial.number).tobytes() == alone.out_of_fold(other.number).tobytes()
+    assert len(places) == 2
