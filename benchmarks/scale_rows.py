@@ -38,7 +38,7 @@ IMPORTED = (  # seconds and megabytes of no stage
 CATEGORIES = (2, 3, 5, 8, 20, 100)
 ORDER = (
     "reading the CSV",
-    "schema, values, duplicates, fingerprint (twice)",
+    "schema, values, duplicates, fingerprint",
     "audit",
     "folds: random",
     "folds: stratified",
@@ -139,16 +139,16 @@ def study(n_rows: int, folder: Path) -> list[Measured]:
 def _wrap(clock: Clock) -> None:
     """Measure the functions that a study calls, where it calls them."""
     from reports import estimates
-    from search import assembly, conclusion, flow, preparation
+    from search import assembly, conclusion, facts, flow, preparation
     from search.objective import Objective
     from search.records import Run
     from search.watch import Watch
 
     clock.wrap(preparation, "read_table", "reading the CSV")
-    clock.wrap(preparation, "from_frame", "schema, values, duplicates, fingerprint (twice)")
+    clock.wrap(preparation, "from_frame", "schema, values, duplicates, fingerprint")
     clock.wrap(preparation, "audit", "audit")
-    clock.wrap(flow, "row_hashes", "hashes of the rows")
-    clock.wrap(flow, "baselines", "baselines")
+    clock.wrap(facts, "row_hashes", "hashes of the rows")
+    clock.wrap(facts, "baselines", "baselines")
     clock.wrap(flow, "plan_of", "plan: what folds learn of the columns")
     clock.wrap(Objective, "evaluate", lambda _, number, family, *more, **named: f"one trial: {family}")
     clock.wrap(Run, "save_out_of_fold", "writing held-out predictions")

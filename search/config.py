@@ -286,7 +286,8 @@ def _read(path: Path) -> dict[str, Any]:
     from search.archives import check_text
 
     try:
-        check_text(path)
+        if path.is_file():
+            check_text(path)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ConfigError(f"the configuration {str(path)!r} is not TOML: it is nested too deeply") from None

@@ -109,7 +109,9 @@ def prepare(config: StudyConfig) -> Prepared:
         kept, apart = seal(whole, config.holdout, seeds.rng("holdout"), is_stratified=is_stratified)
         rows, sealed = whole.row_ids[kept], whole.row_ids[apart]
     known = config.model_copy(update={"task": whole.task.kind})
-    dataset, findings = _audited(known, frame.iloc[rows], target, seeds)
+    own = frame.iloc[rows]
+    dataset = whole if len(own) == len(frame) else _interpreted(own, target, known)
+    dataset, findings = _audited(known, dataset, own, target, seeds)
     development = rows[dataset.row_ids]
     dataset = replace(dataset, n_dropped=whole.n_dropped, notes=whole.notes)
     return replace(
@@ -122,10 +124,9 @@ def prepare(config: StudyConfig) -> Prepared:
 
 
 def _audited(
-    config: StudyConfig, frame: pd.DataFrame, target: str | list[str], seeds: Seeds
+    config: StudyConfig, dataset: Dataset, frame: pd.DataFrame, target: str | list[str], seeds: Seeds
 ) -> tuple[Dataset, tuple[Finding, ...]]:
     """The dataset without the columns that the audit takes out, and what it found."""
-    dataset = _interpreted(frame, target, config)
     if not config.audit:
         return dataset, ()
     findings = audit(dataset, frame=frame, keep=config.keep, rng=seeds.rng("audit"))

@@ -105,6 +105,8 @@ def test_a_usable_table_is_trained_on(name: str) -> None:
 
 def made(kind: str, n_rows: int, n_columns: int) -> np.ndarray:
     rng = np.random.default_rng(0)
+    if kind == "date":
+        return np.datetime_as_string(np.datetime64("2020-01-01") + rng.integers(0, 900, (n_rows, n_columns)))
     if kind == "text":
         return rng.choice(["u", "v", "w"], (n_rows, n_columns))
     return rng.normal(size=(n_rows, n_columns)).round(3) if kind == "fraction" else rng.integers(
@@ -120,6 +122,15 @@ def test_ten_thousand_columns_pass_the_door_with_the_audit(kind: str) -> None:
     prepared = prepare(config)
     assert time.process_time() - start < MOST_SECONDS
     assert prepared.dataset.schema.n_columns > 9_000
+
+
+@pytest.mark.parametrize("kind", ["text", "date"])
+@pytest.mark.parametrize(("target", "rule"), [("gone", "no column 'gone'"), ("c7", "one class only")])
+def test_ten_thousand_columns_of_text_are_refused_as_quickly(kind: str, target: str, rule: str) -> None:
+    values = made(kind, 100, 10_000)
+    values[:, 7] = values[0, 7]
+    wide(values)()
+    check_refused(["study", "t.csv", "--target", target, *LINEAR], rule)
 
 
 def test_a_proxy_is_found_among_thousands_of_columns() -> None:

@@ -17,6 +17,8 @@ from benchmarks.scale_rows import CATEGORIES, write_table
 from search.data import from_frame
 from search.sources import read_table
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 def test_the_exponent_is_the_power_of_the_size(power: float) -> None:
@@ -76,3 +78,11 @@ def test_the_table_is_what_the_documentation_says(tmp_path: Path) -> None:
     dataset = from_frame(frame, "target")
     assert len(dataset.schema.numbers) == 14 and len(dataset.schema.categories) == len(CATEGORIES)
     assert dataset.task.kind == "binary" and frame["x0"].isna().any() and not frame["x1"].isna().any()
+
+
+def test_what_is_measured_is_there() -> None:
+    """In a process of its own: the functions stay wrapped."""
+    code = (
+        "from benchmarks.scale_rows import _wrap; from benchmarks.scale_clock import Clock; _wrap(Clock(1))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -34,7 +34,7 @@ TABLES: dict[str, Any] = {
 }  # fmt: skip
 PRUNED: dict[str, Any] = {"trials": 8, "epochs": 24, "patience": 0.0, "splits": 2, "draws": 0}
 IMAGES: dict[str, Any] = {
-    "families": ("convolutional",), "space": {"convolutional": {"width": 4}}, "trials": 2, "splits": 2,
+    "families": ("convolutional",), "space": {"convolutional": {"filters": 8}}, "trials": 2, "splits": 2,
     "epochs": 3, "draws": 0,
 }  # fmt: skip
 OWN: dict[str, Any] = {

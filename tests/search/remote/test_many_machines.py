@@ -121,8 +121,8 @@ def test_no_password_is_written_or_said_anywhere(tmp_path: Path, server: Server)
         until(lambda: (tmp_path / "run/storage.json").exists())
         until(lambda: is_begun(server, "quiet"))
         workers = [
-            Worker(server.url(None), "quiet", PGPASSWORD=PASSWORD),
-            Worker(server.url("${OUR_SECRET}"), "quiet", OUR_SECRET=PASSWORD),
+            Worker(server.url(None), "quiet", "--wait", "60s", PGPASSWORD=PASSWORD),
+            Worker(server.url("${OUR_SECRET}"), "quiet", "--wait", "60s", OUR_SECRET=PASSWORD),
         ]
         bad = Worker(server.url(PASSWORD + "x"), "quiet", "--debug")
         said = study.communicate(timeout=60)[0]

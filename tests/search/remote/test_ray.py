@@ -69,7 +69,6 @@ def test_what_no_node_has_room_for_is_refused(tmp_path: Path) -> None:
     assert "error: a node of the Ray cluster must have a core and 10000000 MB for a trial: there" in said
 
 
-
 def test_a_cluster_trains_a_user_s_network_with_a_deadline(tmp_path: Path) -> None:
     own = {**CHEAP, "model": "tests.search.remote.user_functions:build", "families": None, "epochs": 3}
     own |= {"splits": 2, "trials": 2, "draws": 0}
