@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import warnings
@@ -119,16 +120,21 @@ def _parse_text(content: bytes, ending: str) -> pd.DataFrame:
     text = _decoded(content)
     if not text.strip():
         raise ValueError("the file is empty")
-    separator, buffer = _separator(text, SEPARATORS[ending]), io.StringIO(text)
+    separator = _separator(text, SEPARATORS[ending])
     names = _header(text, separator)
     check_names(name for name in names if name)
+    del text  # the parser reads the bytes, which take a quarter of the room
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # where it would cut off fields
             frame = pd.read_csv(
-                buffer, sep=separator, index_col=False, keep_default_na=False,
-                na_values=list(MISSING), low_memory=False,
-            )  # fmt: skip
+                io.BytesIO(content.removeprefix(codecs.BOM_UTF8)),
+                sep=separator,
+                index_col=False,
+                keep_default_na=False,
+                na_values=list(MISSING),
+                low_memory=False,
+            )
     except pd.errors.ParserWarning:
         raise ValueError(f"rows must be no longer than the header of {len(names)} fields") from None
     return _with_numbers(frame).copy()  # in one block, which thousands of columns need
