@@ -135,13 +135,30 @@ def changed(path: str, **values: object) -> Callable[[], object]:
     return lambda: put(path, json.dumps({**json.loads(Path("run", path).read_text()), **values}))()
 
 
+def header(n_rows: int) -> bytes:
+    """The header of an array of so many rows."""
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(array, {"descr": "<f8", "fortran_order": False, "shape": (n_rows,)})
+    return array.getvalue()
+
+
 def claimed(n_rows: int) -> bytes:
     """An archive with an array of so many rows, as its header says; ten are there."""
-    array, buffer = io.BytesIO(), io.BytesIO()
-    np.lib.format.write_array_header_1_0(array, {"descr": "<f8", "fortran_order": False, "shape": (n_rows,)})
+    buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("y.npy", array.getvalue() + bytes(80))
+        archive.writestr("y.npy", header(n_rows) + bytes(80))
     return buffer.getvalue()
+
+
+def endless(path: str) -> Callable[[], object]:
+    """Make a file of the run larger than memory; its holes take no room on the disk."""
+    return lambda: os.truncate(Path("run", path), 2**40)
+
+
+def linked(path: str) -> Callable[[], object]:
+    """Put a link to a file elsewhere in the place of a file of the run."""
+    place = Path("run", path)
+    return lambda: (place.unlink(missing_ok=True), place.symlink_to(Path("new.csv").resolve()))
 
 
 @cache
@@ -169,6 +186,7 @@ def beside(damage: Callable[[], object]) -> Callable[[], object]:
 
 
 REPORT, COMPARE = "report run", "compare run other"
+RESUME, EXTRA = "resume run --trials 9", "leaderboard run --extra-metric brier"
 PREDICT, EVALUATE, BOARD, HOLDOUT = (
     "predict run new.csv",
     "evaluate run new.csv",
@@ -223,6 +241,14 @@ DAMAGES = (
       for words in (REPORT, COMPARE)),
     damaged("splits claim to be endless", COMPARE, beside(put("splits.npz", claimed(2**50))), "as large as they say"),
     damaged("splits inflate beyond measure", COMPARE, beside(bomb("splits.npz")), "must not inflate"),
+    damaged("trials are nested without end", BOARD, put("trials.jsonl", "[" * 200_000 + "\n"), "line 1: must be a JSON object"),
+    damaged("trials beyond measure", BOARD, endless("trials.jsonl"), "must have at most"),
+    damaged("facts nested without end", HOLDOUT, put("run.json", "[" * 200_000), "run.json"),
+    damaged("facts beyond measure", HOLDOUT, endless("run.json"), "must have at most"),
+    damaged("configuration beyond measure", HOLDOUT, endless("config.toml"), "must have at most"),
+    damaged("predictions claim to be endless", EXTRA, put("oof/00000.npy", header(2**50) + bytes(80)), "as large as"),
+    damaged("predictions are a link", RESUME, linked("oof/00000.npy"), "must hold no links"),
+    damaged("the ledger is a link", RESUME, linked("ledger.jsonl"), "must hold no links"),
     damaged("configuration is gone", HOLDOUT, gone("config.toml"), "config.toml"),
     damaged("configuration is garbage", EVALUATE, put("config.toml", "garbage"), "config.toml"),
     damaged("configuration of a newer version", EVALUATE, put("config.toml", "u = 1"), "unknown key 'u'"),
