@@ -110,12 +110,13 @@ def fit(
     """
     features, n_numbers = config.get("features", "plain"), len(signature.schema.numbers)
     weights = np.ones(len(x)) if row_weights is None else np.asarray(row_weights, np.float64)
-    seen = np.asarray(x[weights > 0], np.float64)
+    seen = x if weights.all() else x[weights > 0]
     n_knots = KNOTS if features == "hinges" else ()
-    limits, knots = np.stack([seen.min(axis=0), seen.max(axis=0)]), _knots(x[:, :n_numbers], weights, n_knots)
+    limits = np.stack([seen.min(axis=0), seen.max(axis=0)]).astype(np.float64)
+    knots = _knots(x[:, :n_numbers], weights, n_knots)
     z = _expanded(features, np.asarray(x, np.float64), limits, knots)
     center, scale = _moments(features, z, weights)
-    z = (z - center) / scale
+    z = _standardised(features, z, center, scale)
     found = heads(signature.task, y, row_weights)
     with limited(n_threads):
         fitted = [_fit_head(head, z, y, weights, float(config["penalty"])) for head in found]
@@ -128,7 +129,7 @@ def predict(model: Linear, x: np.ndarray, n_rounds: int = 1) -> np.ndarray:
     if x.shape[1] != model.limits.shape[1]:
         raise PackedError(f"a matrix must have {model.limits.shape[1]} columns, got {x.shape[1]}")
     z = _expanded(model.features, np.asarray(x, np.float64), model.limits, model.knots)
-    z = (z - model.center) / model.scale
+    z = _standardised(model.features, z, model.center, model.scale)
     parts = zip(model.heads, model.coefficients, model.intercepts, strict=True)
     return joined([(head, z @ w + b) for head, w, b in parts], len(x))
 
@@ -233,6 +234,15 @@ def _moments(features: str, z: np.ndarray, weights: np.ndarray) -> tuple[np.ndar
     center = np.average(z, axis=0, weights=weights)
     scale = np.sqrt(np.average((z - center) ** 2, axis=0, weights=weights))
     return center, np.where(scale > 1e-9, scale, 1.0)
+
+
+def _standardised(features: str, z: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Expanded features in their units, in place; plain ones are standardised already."""
+    if features == "plain":
+        return z
+    z -= center
+    z /= scale
+    return z
 
 
 def _fit_head(

@@ -219,7 +219,7 @@ def test_a_coordinator_that_is_asked_to_end_keeps_what_is_finished(
     ) as study:  # fmt: skip
         until(lambda: len(lines(tmp_path / "shared/trials.jsonl")) >= 2 or study.poll() is not None, 200)
         (os.killpg if is_group else os.kill)(study.pid, signal.SIGTERM)
-        said = study.communicate(timeout=100)[0]
+        said = study.communicate(timeout=240)[0]
     assert study.returncode == 130, said
     kept = Run.open(tmp_path / "shared")
     assert 2 <= len(kept.trials()) < 6 and {trial.status for trial in kept.trials()} == {"completed"}
@@ -270,6 +270,6 @@ def test_a_bucket_that_is_away_is_waited_for(
     assert not study.done()
     store = ThreadedMotoServer("127.0.0.1", port)  # what it held is still there
     store.start()
-    same(finished(study, 100), alone)
+    same(finished(study), alone)
     assert worker.code() == 0, worker.said
     store.stop()

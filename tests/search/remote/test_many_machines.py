@@ -125,7 +125,7 @@ def test_no_password_is_written_or_said_anywhere(tmp_path: Path, server: Server)
             Worker(server.url("${OUR_SECRET}"), "quiet", "--wait", "60s", OUR_SECRET=PASSWORD),
         ]
         bad = Worker(server.url(PASSWORD + "x"), "quiet", "--debug")
-        said = study.communicate(timeout=60)[0]
+        said = study.communicate(timeout=240)[0]
     assert [study.returncode, *(worker.code() for worker in workers)] == [0, 0, 0], said
     assert bad.code() == 1 and "password authentication failed" in bad.said
     assert PASSWORD not in "".join([said, bad.said, *(worker.said for worker in workers)])
