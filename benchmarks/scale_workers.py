@@ -80,8 +80,11 @@ def _quantiles(seconds: Sequence[float]) -> str:
 def _storage_alone(folder: Path, n_workers: int, n_trials: int, n_killed: int = 0) -> Row:
     """Trials that take no time: what is left is the storage, the files and the records."""
     with server(folder / "server") as own:
-        shared = begin(own.url, folder, n_trials)
-        fleet, reports = Fleet(own.url, str(folder), 1), [folder / f"{one}.json" for one in range(n_workers)]
+        shared = begin(own.url(), folder, n_trials)
+        fleet, reports = (
+            Fleet(own.url(), str(folder), 1),
+            [folder / f"{one}.json" for one in range(n_workers)],
+        )
         used = _children()
         processes = [start(fleet, report) for report in reports]
         killer = threading.Thread(target=_kill, args=(shared, fleet, processes, reports, n_trials, n_killed))
@@ -147,7 +150,7 @@ def _trained(folder: Path, n_workers: int, n_trials: int) -> Row:
     table = _table(folder)
     with server(folder / "server") as own:
         told = [
-            "study", str(table), "--target", "ill", "--out", str(folder / "run"), "--storage", own.url,
+            "study", str(table), "--target", "ill", "--out", str(folder / "run"), "--storage", own.url(),
             "--name", "linear", "--workers", "0", "--families", "linear", "--sampler", "random",
             "--trials", str(n_trials), "--draws", "5",
         ]  # fmt: skip
@@ -156,7 +159,7 @@ def _trained(folder: Path, n_workers: int, n_trials: int) -> Row:
         while not _is_begun(folder / "study.said", study):
             time.sleep(0.5)
         workers = [
-            _called(["worker", "--storage", own.url, "--study", "linear"], folder / f"{one}.said")
+            _called(["worker", "--storage", own.url(), "--study", "linear"], folder / f"{one}.said")
             for one in range(n_workers)
         ]
         codes = [process.wait(1200) for process in [*workers, study]]

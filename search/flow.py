@@ -144,17 +144,7 @@ def carry_out(
     left = None if config.time is None else max(0.0, config.time - resuming.seconds_used(earlier))
     limits = Limits(config.trial_time, config.trial_memory)
     with _workshop(config, plan, prepared, limits) as workshop:
-        objective = Objective(
-            workshop=workshop,
-            plan=plan,
-            folds=prepared.folds,
-            signature=prepared.signature,
-            metric=prepared.metric,
-            defaults=recipe_of(config),
-            seed=prepared.seeds.number("training"),
-            deadline=None if left is None else time.monotonic() + left,
-            callbacks=attending(config.callbacks, run.path),
-        )
+        objective = objective_of(config, prepared, workshop, plan, left, run.path)
         budget = Budget(config.trials, left, config.max_failures)
         searched = _search(run, ledger, config, prepared, objective, budget, earlier, progress)
     summary = summary_of(prepared, plan, references, searched)
@@ -166,6 +156,23 @@ def carry_out(
     run.save_json("summary.json", summary)
     run.export()
     return Outcome(run.path, searched.is_interrupted, len(completed))
+
+
+def objective_of(
+    config: StudyConfig, prepared: Prepared, workshop: Trains, plan: Plan, seconds: float | None, place: Path
+) -> Objective:
+    """What a trial is worth; networks end after so many seconds, and files of callbacks go to a place."""
+    return Objective(
+        workshop=workshop,
+        plan=plan,
+        folds=prepared.folds,
+        signature=prepared.signature,
+        metric=prepared.metric,
+        defaults=recipe_of(config),
+        seed=prepared.seeds.number("training"),
+        deadline=None if seconds is None else time.monotonic() + seconds,
+        callbacks=attending(config.callbacks, place),
+    )
 
 
 def _workshop(

@@ -163,9 +163,7 @@ def _objective(
     limits: Limits,
     study: str,
 ) -> Objective:
-    from search.flow import plan_of, recipe_of
-    from search.objective import Objective
-    from search.training.callbacks import attending
+    from search.flow import objective_of, plan_of
     from search.training.limits import Limits
     from search.training.workshop import Workshop
 
@@ -173,20 +171,10 @@ def _objective(
     own = Limits(limits.seconds or config.trial_time, limits.megabytes or config.trial_memory)
     workshop = Workshop(plan, prepared.metric.name, prepared.dataset.task, n_workers, own)
     place = Path("runs") / (re.sub(r"[^\w-]+", "_", study) + "-worker")
-    attended = attending(config.callbacks, place)
-    if attended is not None:
-        typer.echo(f"files of callbacks go to {attended.place}")
-    return Objective(
-        workshop=stack.enter_context(workshop),
-        plan=plan,
-        folds=prepared.folds,
-        signature=prepared.signature,
-        metric=prepared.metric,
-        defaults=recipe_of(config),
-        seed=prepared.seeds.number("training"),
-        deadline=None if left is None else time.monotonic() + left,
-        callbacks=attended,
-    )
+    found = objective_of(config, prepared, stack.enter_context(workshop), plan, left, place)
+    if found.callbacks is not None:
+        typer.echo(f"files of callbacks go to {found.callbacks.place}")
+    return found
 
 
 class _Said:
