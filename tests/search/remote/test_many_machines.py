@@ -87,7 +87,7 @@ def test_nothing_finished_is_lost_when_the_database_is_killed(
 
 
 def test_another_table_is_refused(tmp_path: Path, server: Server) -> None:
-    study = begun(shared(tmp_path, server, "table", workers=1, trials=2))
+    study = begun(shared(tmp_path, server, "table", trials=2))
     other = frame_of()
     other.loc[0, "x"] += 1.0
     other[["x", "gap", "flag", "città", "ill"]].to_csv(tmp_path / "other.csv", index=False)
@@ -95,7 +95,9 @@ def test_another_table_is_refused(tmp_path: Path, server: Server) -> None:
     assert worker.code() == 2
     assert "error: a worker needs the study's data: it has fingerprint" in worker.said
     assert "Traceback" not in worker.said
+    fitting = Worker(server.url(), "table")
     finished(study)
+    assert fitting.code() == 0, fitting.said
 
 
 def test_a_study_that_was_not_begun_is_refused(server: Server) -> None:
